@@ -1,0 +1,185 @@
+"""q5: class MultiHeadAttention(d_model, n_heads), judged against what nn.MultiheadAttention computes with the same weights.
+
+The number of heads, the length of a head, L and the batch all differ, except where a batch as large as the number of heads
+could hide a mask that is handed to the wrong axis. Tolerances as in q4: 1e-9 in float64, 1e-5 in float32.
+"""
+
+import torch
+import torch.nn.functional as F
+from otter.test_files import test_case
+
+from autograder.checks import (
+    check_close,
+    check_gradients,
+    check_parameters,
+    check_raises,
+    check_shape,
+    check_unchanged,
+)
+
+OK_FORMAT = False
+name = "q5"
+all_or_nothing = False
+NAMES = ("W_Q", "W_K", "W_V", "W_O")
+CALL = "MultiHeadAttention(d_model=6, n_heads=3)"
+
+
+def normal(*shape, seed, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def load(model, weights, what):
+    check_parameters(model, {name: tuple(weight.shape) for name, weight in weights.items()}, what=what)
+    with torch.no_grad():
+        for name, weight in weights.items():
+            getattr(model, name).copy_(weight)
+    return model
+
+
+def model_6_3(MultiHeadAttention, dtype=torch.float64):
+    weights = {name: normal(6, 6, seed=seed) for seed, name in enumerate(NAMES)}
+    return load(MultiHeadAttention(6, 3).to(dtype), weights, CALL)
+
+
+def oracle(model, n_heads, x, mask=None):
+    """nn.MultiheadAttention without biases; it wants (L, B, d_model), transposed weights, and a mask that is True where forbidden."""
+    length, d_model = x.shape[-2:]
+    batch = x.reshape(-1, length, d_model).transpose(0, 1)
+    if mask is not None:
+        mask = ~mask.expand(*x.shape[:-1], length).reshape(-1, length, length).repeat_interleave(n_heads, 0)
+    q, k, v, out = (getattr(model, name).T for name in NAMES)
+    options = {"use_separate_proj_weight": True, "q_proj_weight": q, "k_proj_weight": k, "v_proj_weight": v}
+    result, _ = F.multi_head_attention_forward(
+        batch, batch, batch, d_model, n_heads, None, None, None, None, False, 0.0, out, None,
+        need_weights=False, attn_mask=mask, **options,
+    )  # fmt: skip
+    return result.transpose(0, 1).reshape(x.shape)
+
+
+@test_case(
+    name="four parameters, and how they start",
+    points=1,
+    hidden=False,
+    failure_message="Make W_Q, W_K, W_V and W_O with nn.Parameter in __init__, after super().__init__(), each (d_model, d_model). "
+    "Draw each from a normal distribution with standard deviation 1/sqrt(d_model).",
+)
+def test_parameters(MultiHeadAttention):
+    check_parameters(MultiHeadAttention(6, 3), dict.fromkeys(NAMES, (6, 6)), what=CALL)
+    model = MultiHeadAttention(64, 2)
+    for name in NAMES:
+        deviation = getattr(model, name).std().item()
+        # 4096 numbers: the measured deviation is off by 1 % (one sigma), far from a factor of 2
+        assert 0.0625 < deviation < 0.25, (
+            f"The numbers in {name} of MultiHeadAttention(d_model=64, n_heads=2) start with a standard deviation of"
+            f" {deviation:.3g}, but 1/sqrt(64) = 0.125 was expected."
+        )
+
+
+@test_case(
+    name="shape and dtype of the output",
+    points=1,
+    hidden=False,
+    failure_message="forward(x) has the shape of x, (..., L, d_model): the heads' outputs side by side, then W_O.",
+)
+def test_shape(MultiHeadAttention):
+    model, x = MultiHeadAttention(6, 3), normal(2, 5, 6, seed=10, dtype=torch.float32)
+    found = check_shape(model(x), (2, 5, 6), what=f"{CALL}(x) with x of shape (2, 5, 6)")
+    assert found.dtype == x.dtype, f"The output has dtype {found.dtype}, but {x.dtype} was expected."
+
+
+@test_case(
+    name="two heads worked out by hand",
+    points=2,
+    hidden=False,
+    failure_message="Here W_Q = 0, so all weights are 1/2 and each head gives the mean of its columns of x W_V = x: (1, 2) "
+    "from the first head and (3, 4) from the second. W_O then swaps the two halves and doubles them.",
+)
+def test_hand(MultiHeadAttention):
+    zero, eye = torch.zeros(2, 2), torch.eye(2)
+    swap = torch.cat([torch.cat([zero, 2 * eye], 1), torch.cat([2 * eye, zero], 1)])
+    weights = {"W_Q": torch.zeros(4, 4), "W_K": torch.eye(4), "W_V": torch.eye(4), "W_O": swap}
+    model = load(MultiHeadAttention(4, 2), weights, "MultiHeadAttention(d_model=4, n_heads=2)")
+    x = torch.tensor([[2.0, 0.0, 3.0, 8.0], [0.0, 4.0, 3.0, 0.0]])
+    expected = torch.tensor([6.0, 8.0, 2.0, 4.0]).expand(2, 4)
+    check_close(model(x), expected, tolerance=1e-5, what="MultiHeadAttention(4, 2)(x)")
+
+
+@test_case(
+    name="equal to nn.MultiheadAttention, with and without leading dimensions",
+    points=2,
+    hidden=True,
+    failure_message="Head i has the i-th block of d_model / n_heads consecutive columns of x W_Q, x W_K and x W_V; the scale "
+    "belongs to the length of a head.",
+)
+def test_values(MultiHeadAttention):
+    model = model_6_3(MultiHeadAttention)
+    for shape in [(5, 6), (2, 2, 5, 6)]:
+        x = normal(*shape, seed=11)
+        check_close(model(x), oracle(model, 3, x), what=f"{CALL}(x) with x of shape {shape}")
+
+
+@test_case(
+    name="masks",
+    points=2,
+    hidden=True,
+    failure_message="A mask (L, L) serves the whole batch, a mask (B, L, L) has one for each element of "
+    "it, and (B, 1, L) broadcasts as usual; all heads share it.",
+)
+def test_masks(MultiHeadAttention):
+    model = model_6_3(MultiHeadAttention)
+    for shape in [(5, 5), (3, 5, 5), (3, 1, 5)]:
+        x, mask = normal(3, 5, 6, seed=12), normal(*shape, seed=13) > 0
+        mask[-1, 0] = False
+        check_close(model(x, mask), oracle(model, 3, x, mask), what=f"{CALL}(x, mask) with a mask of shape {shape}")
+
+
+@test_case(
+    name="gradients of every parameter and of x",
+    points=2,
+    hidden=True,
+    failure_message="Training needs a gradient in W_Q, W_K, W_V and W_O, and earlier layers need one in x.",
+)
+def test_gradients(MultiHeadAttention):
+    model, x = model_6_3(MultiHeadAttention), normal(2, 4, 6, seed=14).requires_grad_()
+    mask = torch.ones(4, 4, dtype=torch.bool).tril()
+    inputs = {"x": x} | {name: getattr(model, name) for name in NAMES}
+    check_gradients(model(x, mask), oracle(model, 3, x, mask), inputs, what=f"{CALL}(x, mask)")
+
+
+@test_case(
+    name="float32, large scores, batches, one head; x left alone",
+    points=1,
+    hidden=True,
+    failure_message="The output has the dtype of x and is finite at scores of 150; elements of a batch are independent; one "
+    "head and heads of length 1 are legal.",
+)
+def test_float32_and_sizes(MultiHeadAttention):
+    model, x = model_6_3(MultiHeadAttention, torch.float32), normal(2, 5, 6, seed=15, dtype=torch.float32)
+    before, whole = x.clone(), model(x)
+    check_unchanged(before, x, what=f"x in {CALL}(x)")
+    check_close(whole, oracle(model, 3, x), tolerance=1e-5, what=f"{CALL}(x) in float32")
+    check_close(model(x[1]), whole[1], tolerance=1e-5, what=f"{CALL}(x) of element 1 of a batch, alone and in the batch,")
+    large = 6 * x
+    # absolute, for numbers up to 200: a score of 150 is itself rounded by 1e-5
+    check_close(model(large), oracle(model, 3, large), tolerance=2e-2, what=f"{CALL}(x) with large scores")
+    for heads in (1, 6):
+        model, call = MultiHeadAttention(6, heads), f"MultiHeadAttention(d_model=6, n_heads={heads})"
+        check_parameters(model, dict.fromkeys(NAMES, (6, 6)), what=call)
+        check_close(model(x), oracle(model, heads, x), tolerance=1e-5, what=f"{call}(x)")
+
+
+@test_case(
+    name="arguments that do not fit",
+    points=1,
+    hidden=True,
+    failure_message="Raise ValueError with a message: in __init__ when d_model is not a multiple of n_heads or a size is below "
+    "1, in forward for an x or a mask that does not fit.",
+)
+def test_bad_arguments(MultiHeadAttention):
+    check_raises(ValueError, MultiHeadAttention, 6, 4, what="MultiHeadAttention(d_model=6, n_heads=4)")
+    check_raises(ValueError, MultiHeadAttention, 6, 0, what="MultiHeadAttention(d_model=6, n_heads=0)")
+    model, x = MultiHeadAttention(6, 3), torch.ones(5, 6)
+    check_raises(ValueError, model, torch.ones(5, 4), what=f"{CALL}(x) with x of shape (5, 4)")
+    check_raises(ValueError, model, x, torch.ones(5, 5), what=f"{CALL}(x, mask) with a mask of numbers")
+    bad = torch.ones(5, 4, dtype=torch.bool)
+    check_raises(ValueError, model, x, bad, what=f"{CALL}(x, mask) with 5 positions and a (5, 4) mask")

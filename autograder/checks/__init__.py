@@ -1,0 +1,25 @@
+"""What the authors of test files import: comparisons whose messages a beginner can act on."""
+
+from autograder.checks.compare import (
+    check_close,
+    check_dtype,
+    check_gradients,
+    check_int,
+    check_parameters,
+    check_raises,
+    check_shape,
+    check_tuple,
+    check_unchanged,
+)
+
+__all__ = [
+    "check_close",
+    "check_dtype",
+    "check_gradients",
+    "check_int",
+    "check_parameters",
+    "check_raises",
+    "check_shape",
+    "check_tuple",
+    "check_unchanged",
+]
