@@ -20,17 +20,20 @@
 # table["kitten"]      # KeyError, although "cat" would have been a good answer
 # ```
 #
-# It cannot be trained either. Change the query a little and the answer stays the same or disappears; there is no slope to follow.
+# It cannot be trained either. Change the query a little and the answer stays the same or disappears; there is
+# no slope to follow.
 #
-# **Attention is a dictionary that answers every question.** It compares the query $q$ with *all* keys $k_1, \dots, k_n$, turns the
-# comparisons into weights, and returns the weighted mean of the values:
+# **Attention is a dictionary that answers every question.** It compares the query $q$ with *all* keys
+# $k_1, \dots, k_n$, turns the comparisons into weights, and returns the weighted mean of the values:
 #
 # $$
-# \operatorname{attention}(q) = \sum_{j=1}^{n} \alpha_j(q)\, v_j, \qquad \alpha_j \ge 0, \qquad \sum_{j=1}^{n} \alpha_j = 1 .
+# \operatorname{attention}(q) = \sum_{j=1}^{n} \alpha_j(q)\, v_j, \qquad
+# \alpha_j \ge 0, \qquad \sum_{j=1}^{n} \alpha_j = 1 .
 # $$
 #
-# A key that fits well gets a large weight, and the whole thing is differentiable, so the queries, the keys and the values can all be
-# learned. You will build it, differentiate it by hand, put it into two modules, and see in what sense it is still a look-up.
+# A key that fits well gets a large weight, and the whole thing is differentiable, so the queries, the keys and
+# the values can all be learned. You will build it, differentiate it by hand, put it into two modules, and see
+# in what sense it is still a look-up.
 #
 # | question | you write | idea |
 # | --- | --- | --- |
@@ -42,14 +45,16 @@
 # | q6 | `score_rank`, `low_rank_attention` | how much information the scores hold |
 # | q7 | `kernel_regression` | attention as a soft look-up, and its hard limit |
 #
-# **How to work.** Replace each `...` by your code and leave the names and parameters as they are. Work from top to bottom: q2, q4 and q5
-# may call what you wrote before. After each question, run its check. The checks you have here are a part of those that grade you, so
-# read the docstrings: everything that is graded is promised there.
+# **How to work.** Replace each `...` by your code and leave the names and parameters as they are. Work from top
+# to bottom: q2, q4 and q5 may call what you wrote before. After each question, run its check. The checks you
+# have here are a part of those that grade you, so read the docstrings: everything that is graded is promised
+# there.
 
 # %% [markdown]
 # ## Notation
 #
-# Sequences are the rows of matrices, and PyTorch stacks many such matrices in *leading dimensions*, written `...` (batches, heads):
+# Sequences are the rows of matrices, and PyTorch stacks many such matrices in *leading dimensions*, written
+# `...` (batches, heads):
 #
 # | symbol | shape | meaning |
 # | --- | --- | --- |
@@ -59,11 +64,14 @@
 # | $S = QK^\top / \sqrt{d_k}$ | `(..., L_q, L_k)` | scores: how well query $i$ fits key $j$ |
 # | $A$ | `(..., L_q, L_k)` | weights: each row is the softmax of a row of $S$ |
 #
-# Your code should work on the **last two** dimensions and let the leading ones broadcast, as `@` does. A length may be 0 (an empty batch,
-# a sequence without queries). Results have the dtype and the device of the inputs, and inputs are never changed.
+# Your code should work on the **last two** dimensions and let the leading ones broadcast, as `@` does. A length
+# may be 0 (an empty batch, a sequence without queries). Results have the dtype and the device of the inputs,
+# and inputs are never changed.
 #
-# The next cell holds the imports and two small helpers for your argument checks. For example,
-# `require(n >= 1, "n must be at least 1")` raises a `ValueError` with that message when `n` is 0.
+# The next cell holds the imports and three small helpers for your argument checks. For example,
+# `require(n >= 1, "n must be at least 1")` raises a `ValueError` with that message when `n` is 0. Write the
+# checks **last**: get the mathematics right first, then make the function refuse what its docstring says it
+# refuses.
 
 # %%
 import math
@@ -84,7 +92,7 @@ def require(condition: bool, message: str) -> None:
 
 
 def common_shape(*shapes: tuple[int, ...]) -> torch.Size:
-    """The shape that all of these broadcast to, or a ValueError if there is none: (5, 1) and (3,) give (5, 3)."""
+    """The shape that all of these broadcast to, or a ValueError: (5, 1) and (3,) give (5, 3)."""
     try:
         return torch.broadcast_shapes(*shapes)
     except RuntimeError:
@@ -92,19 +100,25 @@ def common_shape(*shapes: tuple[int, ...]) -> torch.Size:
         raise ValueError(f"these shapes do not broadcast together: {listing}") from None
 
 
+def shapes(**tensors: Tensor) -> str:
+    """The shapes of some tensors as text for a message: shapes(q=q, k=k) is "q (3, 4), k (5, 4)"."""
+    return ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+
+
 # %% tags=["otter_ignore"]
 IN_NOTEBOOK = "get_ipython" in globals()
 
 
 def show(demonstration: Callable[[], object], needs: str, what: str = "demonstration") -> None:
-    """Run a demonstration, or say which question it waits for. Imported as a module, this file shows nothing."""
+    """Run a demonstration, or say which question it waits for. An imported module shows nothing."""
     if not (IN_NOTEBOOK or __name__ == "__main__"):
         return
     try:
         demonstration()
     except Exception as error:
         plt.close("all")
-        print(f"This {what} appears once {needs} works ({type(error).__name__}: {error}).")
+        verb = "work" if " and " in needs else "works"
+        print(f"This {what} appears once {needs} {verb} ({type(error).__name__}: {error}).")
 
 
 def draw(figure: Callable[[], Figure], needs: str) -> None:
@@ -136,22 +150,24 @@ def draw(figure: Callable[[], Figure], needs: str) -> None:
 # $$
 #
 # **Why $\sqrt{d_k}$?** If the entries of $q$ and $k$ are independent with mean 0 and variance 1, then
-# $q \cdot k = \sum_{a=1}^{d_k} q_a k_a$ has variance $d_k$. Dividing by its standard deviation keeps the scores of order 1, whatever $d_k$ is.
-# The last figure of q3 shows what happens otherwise.
+# $q \cdot k = \sum_{a=1}^{d_k} q_a k_a$ has variance $d_k$. Dividing by its standard deviation keeps the scores
+# of order 1, whatever $d_k$ is. The last figure of q3 shows what happens otherwise.
 #
-# **Masks.** A boolean mask says who may attend to whom: `mask[i, j] = True` means that query $i$ may see key $j$. The softmax then runs over the
-# permitted keys only:
+# **Masks.** A boolean mask says who may attend to whom: `mask[i, j] = True` means that query $i$ may see key
+# $j$. The softmax then runs over the permitted keys only:
 #
 # $$
 # A_{ij} = \frac{M_{ij} \exp S_{ij}}{\sum_m M_{im} \exp S_{im}}, \qquad M_{ij} \in \{0, 1\} .
 # $$
 #
-# A query that may see nothing would be $0/0$. We define its row as zeros: nothing seen, nothing returned. Its gradient is zero too,
-# never NaN: a single NaN in one row would spoil every parameter of a model at the next training step.
+# A query that may see nothing would be $0/0$. We define its row as zeros: nothing seen, nothing returned. Its
+# gradient is zero too, never NaN: a single NaN in one row would spoil every parameter of a model at the next
+# training step.
 #
 # ### By hand
 #
-# Two queries, three keys, $d_k = 4$, so that $\sqrt{d_k} = 2$. All sizes differ, which is how you notice a mix-up.
+# Two queries, three keys, $d_k = 4$, so that $\sqrt{d_k} = 2$. All sizes differ, which is how you notice a
+# mix-up.
 #
 # $$
 # Q = \begin{pmatrix} 1 & 1 & 1 & 1 \\ 2 & 0 & 0 & -2 \end{pmatrix}, \qquad
@@ -163,23 +179,27 @@ def draw(figure: Callable[[], Figure], needs: str) -> None:
 # 2. **Scale.** Divided by 2: $S = \begin{pmatrix} 0 & 1 & 2 \\ 2 & 1 & 0 \end{pmatrix}$.
 # 3. **Softmax.** $e^0 = 1$, $e^1 = 2.718$, $e^2 = 7.389$, their sum is $11.107$, so the first row of $A$ is
 #    $(0.0900,\ 0.2447,\ 0.6652)$ and the second is the same backwards.
-# 4. **Weighted mean** (that will be q2). $0.0900 \cdot 10 + 0.2447 \cdot 20 + 0.6652 \cdot 30 = 25.752$, and $14.248$ for the second query.
+# 4. **Weighted mean** (that will be q2). $0.0900 \cdot 10 + 0.2447 \cdot 20 + 0.6652 \cdot 30 = 25.752$, and
+#    $14.248$ for the second query.
 #
 # Now forbid the second query to see the first key. Its scores are $1$ and $0$, its weights
-# $\left(0,\ \tfrac{e}{e + 1},\ \tfrac{1}{e + 1}\right) = (0,\ 0.7311,\ 0.2689)$: the rest shares the whole weight again.
+# $\left(0,\ \tfrac{e}{e + 1},\ \tfrac{1}{e + 1}\right) = (0,\ 0.7311,\ 0.2689)$: the rest shares the whole
+# weight again.
 #
 # <details><summary>Hint: which axis?</summary>
-# Each <em>query</em> spreads a total weight of 1 over the keys. Which index of A does that sum run over, and which <code>dim</code> is it?
+# Each <em>query</em> spreads a total weight of 1 over the keys. Which index of A does that sum run over, and
+# which <code>dim</code> is it?
 # </details>
 #
 # <details><summary>Hint: large scores</summary>
-# exp(150) is more than float32 can hold. Subtracting the same number from all scores of a row leaves its softmax as it is: which number makes
-# overflow impossible? <code>torch.softmax</code> does it for you.
+# exp(150) is more than float32 can hold. Subtracting the same number from all scores of a row leaves its
+# softmax as it is: which number makes overflow impossible? <code>torch.softmax</code> does it for you.
 # </details>
 #
 # <details><summary>Hint: the row of zeros</summary>
-# A row of scores that are all -inf makes softmax compute 0/0, and the NaN comes back in the backward pass even if you overwrite the result.
-# So the softmax must never see such a row. What could you fill in that is finite, and what is left to do after the softmax?
+# A row of scores that are all -inf makes softmax compute 0/0, and the NaN comes back in the backward pass even
+# if you overwrite the result. So the softmax must never see such a row. What could you fill in that is finite,
+# and what is left to do after the softmax?
 # </details>
 
 
@@ -187,10 +207,10 @@ def draw(figure: Callable[[], Figure], needs: str) -> None:
 # BEGIN SOLUTION NO PROMPT
 def score_shape(q: Tensor, k: Tensor) -> torch.Size:
     """The shape (..., L_q, L_k) of the scores, or a ValueError that says what does not fit."""
-    sizes = f"got q {tuple(q.shape)} and k {tuple(k.shape)}"
-    require(q.ndim >= 2 and k.ndim >= 2, f"q and k need at least two dimensions, {sizes}")
-    require(q.shape[-1] == k.shape[-1], f"q and k need the same d_k, {sizes}")
-    require(q.shape[-1] >= 1, f"d_k must be at least 1, {sizes}")
+    found = shapes(q=q, k=k)
+    require(min(q.ndim, k.ndim) >= 2, f"q and k need at least two dimensions, got {found}")
+    require(q.shape[-1] == k.shape[-1], f"q and k need the same d_k, got {found}")
+    require(q.shape[-1] >= 1, f"d_k must be at least 1, got {found}")
     return torch.Size((*common_shape(q.shape[:-2], k.shape[:-2]), q.shape[-2], k.shape[-2]))
 
 
@@ -198,7 +218,7 @@ def check_mask(mask: Tensor, shape: torch.Size) -> None:
     """Raise ValueError unless the mask is boolean and can be expanded to the shape of the scores."""
     require(mask.dtype == torch.bool, f"mask must be boolean, got {mask.dtype}")
     fits = common_shape(mask.shape, shape) == shape
-    require(fits, f"mask {tuple(mask.shape)} does not broadcast to the scores' shape {tuple(shape)}")
+    require(fits, f"{shapes(mask=mask)} does not broadcast to the shape of the scores, {tuple(shape)}")
 
 
 # END SOLUTION
@@ -210,16 +230,18 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tenso
     Args:
         q: queries, (..., L_q, d_k), floating point.
         k: keys, (..., L_k, d_k), same dtype; its leading dimensions broadcast with those of q.
-        mask: boolean, True = may attend; its shape broadcasts to (..., L_q, L_k). None: every query sees every key.
+        mask: boolean, True = may attend; its shape broadcasts to (..., L_q, L_k). None: every query sees
+            every key.
 
     Returns:
-        Weights (..., L_q, L_k), dtype and device of q. Each row sums to 1 over the permitted keys, and forbidden keys get
-        exactly 0. A query that may attend to nothing gets a row of zeros and passes zero gradient, never NaN.
-        Right and finite for scores of +-150. L_q and L_k may be 0. The inputs stay unchanged.
+        Weights (..., L_q, L_k), dtype and device of q. Each row sums to 1 over the permitted keys, and
+        forbidden keys get exactly 0. A query that may attend to nothing gets a row of zeros and passes zero
+        gradient, never NaN. Right and finite for scores of +-150. L_q and L_k may be 0. The inputs stay
+        unchanged.
 
     Raises:
-        ValueError: q or k has fewer than two dimensions; their d_k differ or are 0; their leading dimensions do not
-            broadcast; mask is not boolean, or its shape does not broadcast to (..., L_q, L_k).
+        ValueError: q or k has fewer than two dimensions; their d_k differ or are 0; their leading
+            dimensions do not broadcast; mask is not boolean, or does not broadcast to (..., L_q, L_k).
     """
     # BEGIN SOLUTION
     shape = score_shape(q, k)
@@ -228,9 +250,9 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tenso
     if mask is None:
         return torch.softmax(scores, dim=-1)
     check_mask(mask, shape)
-    # The lowest finite number acts as -inf beside any other score: exp(lowest - maximum) is exactly 0. In a row that is
-    # forbidden throughout, it stays finite where -inf would give 0/0, and the last line sets that row to zero. masked_fill
-    # also stops the gradient there.
+    # The lowest finite number acts as -inf beside any other score: exp(lowest - maximum) is exactly 0. In a
+    # row that is forbidden throughout, it stays finite where -inf would give 0/0, and the last line sets
+    # that row to zero. masked_fill also stops the gradient there.
     scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     return torch.softmax(scores, dim=-1).masked_fill(~mask, 0.0)
     # END SOLUTION
@@ -250,8 +272,9 @@ HAND_MASK = torch.tensor([[True, True, True], [False, True, True]])
 def hand_weights() -> None:
     """Print the weights of the example, with and without the mask."""
     for title, mask in (("every key is seen", None), ("query 2 does not see key 1", HAND_MASK)):
+        rows = attention_weights(HAND_Q, HAND_K, mask).tolist()
         print(f"weights when {title}:")
-        for row in attention_weights(HAND_Q, HAND_K, mask).tolist():
+        for row in rows:
             print("   ", "  ".join(f"{weight:.4f}" for weight in row))
 
 
@@ -260,8 +283,9 @@ show(hand_weights, needs="q1")
 # %% [markdown]
 # ### The weights as a picture
 #
-# Five words, each described by three hand-made features (is it an animal, an action, a place?), are both queries and keys. Read the heat map **by
-# rows**: each row is one query that spreads a total of 1. Crossed cells are forbidden by the mask.
+# Five words, each described by three hand-made features (is it an animal, an action, a place?), are both
+# queries and keys. Read the heat map **by rows**: each row is one query that spreads a total of 1. Crossed
+# cells are forbidden by the mask.
 
 # %% tags=["otter_ignore"]
 WORDS = ["cat", "dog", "chases", "sleeps", "home"]
@@ -275,12 +299,14 @@ WORD_FEATURES = torch.tensor([[2.2, 0.0, 0.0],
 
 def annotate(ax: plt.Axes, weights: Tensor, mask: Tensor) -> None:
     """Write each weight into its cell of the heat map; cross out what the mask forbids."""
-    for i, j in torch.cartesian_prod(*map(torch.arange, weights.shape)).tolist():
+    for (i, j), weight in zip(
+        torch.ones_like(weights).nonzero().tolist(), weights.flatten().tolist(), strict=True
+    ):
         if mask[i, j]:
-            weight = weights[i, j].item()
-            ax.text(j, i, f"{weight:.2f}", ha="center", va="center", color="white" if weight > 0.5 else "black")
+            colour = "white" if weight > 0.5 else "black"
+            ax.text(j, i, f"{weight:.2f}", ha="center", va="center", color=colour)
         else:
-            ax.plot([j - 0.5, j + 0.5, j + 0.5, j - 0.5], [i - 0.5, i + 0.5, i - 0.5, i + 0.5], color="0.75", lw=1)
+            ax.text(j, i, "×", ha="center", va="center", color="0.6", fontsize=18)
 
 
 def attention_heat_map() -> Figure:
@@ -307,8 +333,9 @@ def attention_heat_map() -> Figure:
 draw(attention_heat_map, needs="q1")
 
 # %% [markdown]
-# Three things to see. Similar words attend to each other (the cat to the dog), without anyone having told them to. A forbidden key does not
-# leave a gap: the other weights of its row **grow**, so that the row still sums to 1. And only the row that sees nothing sums to 0.
+# Three things to see. Similar words attend to each other (the cat to the dog), without anyone having told them
+# to. A forbidden key does not leave a gap: the other weights of its row **grow**, so that the row still sums to
+# 1. And only the row that sees nothing sums to 0.
 
 # %% [markdown]
 # ## q2 · Scaled dot-product attention
@@ -320,8 +347,9 @@ draw(attention_heat_map, needs="q1")
 # \operatorname{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}}\right) V .
 # $$
 #
-# It must agree with PyTorch's own `F.scaled_dot_product_attention` to within $10^{-6}$. PyTorch's function fuses all steps, so that
-# it never stores the matrix $A$; yours may. Write it yourself: a solution that calls the library's attention, under whatever name, gets no points.
+# It must agree with PyTorch's own `F.scaled_dot_product_attention` to within $10^{-6}$. PyTorch's function
+# fuses all steps, so that it never stores the matrix $A$; yours may. Write it yourself: a solution that calls
+# the library's attention, under whatever name, gets no points.
 #
 # <details><summary>Hint</summary>
 # The sum over j is a matrix product. If the shapes do not fit, write the three sizes beside each factor.
@@ -329,10 +357,22 @@ draw(attention_heat_map, needs="q1")
 
 
 # %% tags=["q2"]
+# BEGIN SOLUTION NO PROMPT
+def check_values(k: Tensor, v: Tensor, shape: torch.Size) -> None:
+    """Raise ValueError unless v has one value for each key, and leading dimensions that fit the scores."""
+    require(v.ndim >= 2, f"v needs at least two dimensions, got {shapes(v=v)}")
+    require(
+        k.shape[-2] == v.shape[-2], f"k and v differ in L_k: each key needs one value, got {shapes(k=k, v=v)}"
+    )
+    common_shape(shape[:-2], v.shape[:-2])
+
+
+# END SOLUTION
 def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """The mean of the values, weighted with the attention weights: softmax(q k^T / sqrt(d_k)) v.
 
-    Source: Vaswani et al. 2017, equation 1. Equal to torch.nn.functional.scaled_dot_product_attention, without calling it.
+    Source: Vaswani et al. 2017, equation 1. Must not call torch.nn.functional.scaled_dot_product_attention,
+    but give the same result.
 
     Args:
         q: queries, (..., L_q, d_k), floating point.
@@ -341,18 +381,16 @@ def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor |
         mask: boolean, True = may attend; its shape broadcasts to (..., L_q, L_k), the shape of the weights.
 
     Returns:
-        (..., L_q, d_v), dtype and device of q. A query that may attend to nothing gets zeros and passes zero gradient.
+        (..., L_q, d_v), dtype and device of q. A query that may attend to nothing gets zeros and passes
+        zero gradient.
 
     Raises:
-        ValueError: as attention_weights; also if v has fewer than two dimensions, if k and v differ in L_k, or if the
-            leading dimensions of v do not broadcast with those of q and k.
+        ValueError: as attention_weights; also if v has fewer than two dimensions, if k and v differ in L_k,
+            or if the leading dimensions of v do not broadcast with those of q and k.
     """
     # BEGIN SOLUTION
-    sizes = f"got k {tuple(k.shape)} and v {tuple(v.shape)}"
-    require(v.ndim >= 2, f"v needs at least two dimensions, {sizes}")
-    require(k.ndim >= 2 and k.shape[-2] == v.shape[-2], f"each key needs one value: L_k of k and v differ, {sizes}")
     weights = attention_weights(q, k, mask)
-    common_shape(weights.shape[:-2], v.shape[:-2])
+    check_values(k, v, weights.shape)
     return weights @ v
     # END SOLUTION
 
@@ -364,20 +402,22 @@ def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor |
 # %% tags=["otter_ignore"]
 def compare_with_torch() -> None:
     """Print the example, and the largest difference from PyTorch's attention in float64 and float32."""
-    print("by hand: ", [f"{row[0]:.3f}" for row in scaled_dot_product_attention(HAND_Q, HAND_K, HAND_V).tolist()])
+    first, second = scaled_dot_product_attention(HAND_Q, HAND_K, HAND_V).flatten().tolist()
+    print(f"by hand: {first:.3f} and {second:.3f}")
     generator = torch.Generator().manual_seed(0)
     for dtype in (torch.float64, torch.float32):
         q, k, v = (torch.randn(2, 3, 6, 16, generator=generator, dtype=dtype) for _ in range(3))
         mask = torch.rand(6, 6, generator=generator) < 0.7
-        difference = scaled_dot_product_attention(q, k, v, mask) - F.scaled_dot_product_attention(q, k, v, mask)
-        print(f"{dtype}: largest difference from PyTorch {difference.abs().max():.1e}")
+        expected = F.scaled_dot_product_attention(q, k, v, mask)
+        error = (scaled_dot_product_attention(q, k, v, mask) - expected).abs().max()
+        print(f"{dtype}: largest difference from PyTorch {error:.1e}")
 
 
 show(compare_with_torch, needs="q2")
 
 # %% [markdown]
-# The difference in float64 is rounding. In float32 it is about $10^{-7}$, one unit in the seventh digit: two right programs that add in a
-# different order differ by so much.
+# The difference in float64 is rounding. In float32 it is about $10^{-7}$, one unit in the seventh digit: two
+# right programs that add in a different order differ by so much.
 
 # %% [markdown] tags=["w1"]
 # ## w1 · The gradient of the attention weights (on paper)
@@ -386,16 +426,20 @@ show(compare_with_torch, needs="q2")
 #
 # 1. Derive the Jacobian of the softmax, $\partial A_{ij} / \partial S_{lm}$. (Different rows included.)
 # 2. Derive $\partial A_{ij} / \partial Q_{pa}$ and $\partial A_{ij} / \partial K_{pa}$ in index form.
-# 3. Let $\ell$ be any scalar that depends on $A$, and $G_{ij} = \partial \ell / \partial A_{ij}$. Write $\partial \ell / \partial Q$ and
-#    $\partial \ell / \partial K$ as **matrix expressions** in $Q$, $K$, $A$, $G$ and $d_k$, without any tensor of more than two indices.
-# 4. Two consequences. Show that the rows of $\partial \ell / \partial K$ sum to the zero vector, and say in one sentence why that
-#    had to be so. What happens to $\partial \ell / \partial Q_i$ when one weight of row $i$ tends to 1, and what has that to do with $\sqrt{d_k}$?
+# 3. Let $\ell$ be any scalar that depends on $A$, and $G_{ij} = \partial \ell / \partial A_{ij}$. Write
+#    $\partial \ell / \partial Q$ and $\partial \ell / \partial K$ as **matrix expressions** in $Q$, $K$, $A$,
+#    $G$ and $d_k$, without any tensor of more than two indices.
+# 4. Two consequences. Show that the rows of $\partial \ell / \partial K$ sum to the zero vector, and say in one
+#    sentence why that had to be so. What happens to $\partial \ell / \partial Q_i$ when one weight of row $i$
+#    tends to 1, and what has that to do with $\sqrt{d_k}$?
 #
-# Graded by hand: the steps count, not just the result. Write LaTeX between dollar signs. Then let q3 check your result.
+# Graded by hand: the steps count, not just the result. Write LaTeX between dollar signs. Then let q3 check your
+# result.
 
 # %% [markdown] tags=["w1", "solution"]
-# **1. Softmax.** Write $Z_i = \sum_m e^{S_{im}}$, so that $A_{ij} = e^{S_{ij}} / Z_i$. Row $i$ of $A$ depends on row $i$ of $S$ only, hence
-# $\partial A_{ij} / \partial S_{lm} = 0$ for $l \ne i$. For $l = i$, the quotient rule gives
+# **1. Softmax.** Write $Z_i = \sum_m e^{S_{im}}$, so that $A_{ij} = e^{S_{ij}} / Z_i$. Row $i$ of $A$ depends
+# on row $i$ of $S$ only, hence $\partial A_{ij} / \partial S_{lm} = 0$ for $l \ne i$. For $l = i$, the quotient
+# rule gives
 #
 # $$
 # \frac{\partial A_{ij}}{\partial S_{im}} = \frac{\delta_{jm} e^{S_{ij}}}{Z_i} - \frac{e^{S_{ij}} e^{S_{im}}}{Z_i^2}
@@ -414,11 +458,13 @@ show(compare_with_torch, needs="q2")
 # Summing over $l$ and $m$,
 #
 # $$
-# \frac{\partial A_{ij}}{\partial Q_{pa}} = \frac{\delta_{ip}}{\sqrt{d_k}} A_{ij} \Big( K_{ja} - \sum_m A_{im} K_{ma} \Big), \qquad
+# \frac{\partial A_{ij}}{\partial Q_{pa}}
+# = \frac{\delta_{ip}}{\sqrt{d_k}} A_{ij} \Big( K_{ja} - \sum_m A_{im} K_{ma} \Big), \qquad
 # \frac{\partial A_{ij}}{\partial K_{pa}} = \frac{1}{\sqrt{d_k}} A_{ij} (\delta_{jp} - A_{ip}) Q_{ia} .
 # $$
 #
-# In words: the weight of key $j$ grows when the query moves from the mean key (under the present weights) towards key $j$.
+# In words: the weight of key $j$ grows when the query moves from the mean key (under the present weights)
+# towards key $j$.
 #
 # **3. Backwards.** First through the softmax, with the row sums $r_i = \sum_j G_{ij} A_{ij}$:
 #
@@ -430,35 +476,40 @@ show(compare_with_torch, needs="q2")
 # Then through the product:
 #
 # $$
-# \frac{\partial \ell}{\partial Q} = \frac{H K}{\sqrt{d_k}}, \qquad \frac{\partial \ell}{\partial K} = \frac{H^\top Q}{\sqrt{d_k}} .
+# \frac{\partial \ell}{\partial Q} = \frac{H K}{\sqrt{d_k}}, \qquad
+# \frac{\partial \ell}{\partial K} = \frac{H^\top Q}{\sqrt{d_k}} .
 # $$
 #
-# **4. Consequences.** Each row of $H$ sums to $\sum_m A_{im} G_{im} - r_i \sum_m A_{im} = r_i - r_i = 0$, that is, $H \mathbf{1} = 0$. So
-# the rows of $\partial \ell / \partial K$ sum to $\mathbf{1}^\top H^\top Q / \sqrt{d_k} = (H \mathbf{1})^\top Q / \sqrt{d_k} = 0$. It had to be so:
-# adding the same vector to every key adds the same number to all scores of a row, which the softmax does not see.
+# **4. Consequences.** Each row of $H$ sums to $\sum_m A_{im} G_{im} - r_i \sum_m A_{im} = r_i - r_i = 0$, that
+# is, $H \mathbf{1} = 0$. So the rows of $\partial \ell / \partial K$ sum to
+# $\mathbf{1}^\top H^\top Q / \sqrt{d_k} = (H \mathbf{1})^\top Q / \sqrt{d_k} = 0$. It had to be so: adding the
+# same vector to every key adds the same number to all scores of a row, which the softmax does not see.
 #
-# When $A_{ij} \to 1$, the other weights of the row tend to 0 and $r_i \to G_{ij}$, so every $A_{im} (G_{im} - r_i) \to 0$: row $i$ of $H$, and with
-# it $\partial \ell / \partial Q_i$, vanishes. Without the division, scores have a standard deviation of order $\sqrt{d_k}$, so for large
-# $d_k$ most rows are in that state and the model cannot learn. The division keeps the scores of order 1.
+# When $A_{ij} \to 1$, the other weights of the row tend to 0 and $r_i \to G_{ij}$, so every
+# $A_{im} (G_{im} - r_i) \to 0$: row $i$ of $H$, and with it $\partial \ell / \partial Q_i$, vanishes. Without
+# the division, scores have a standard deviation of order $\sqrt{d_k}$, so for large $d_k$ most rows are in that
+# state from the start, and their queries get hardly any gradient to learn from. The division keeps the scores
+# of order 1.
 
 # %% [markdown]
 # ## q3 · The gradient, in code
 #
-# Autograd never builds the whole Jacobian of step 2: it would have four indices. It only needs the *vector-Jacobian product* of step 3, which
-# takes $G = \partial \ell / \partial A$ and returns $\partial \ell / \partial Q$ and $\partial \ell / \partial K$. Write it without autograd.
+# Autograd never builds the whole Jacobian of step 2: it would have four indices. It only needs the
+# *vector-Jacobian product* of step 3, which takes $G = \partial \ell / \partial A$ and returns
+# $\partial \ell / \partial Q$ and $\partial \ell / \partial K$. Write it without autograd.
 #
-# **By hand.** Take the example of q1 with $G = \begin{pmatrix} 0 & 0 & 1 \\ 0 & 0 & 0 \end{pmatrix}$, that is, $\ell = A_{13}$. Then
-# $\partial \ell / \partial Q$ has the first row $(0,\ 0.0599,\ 0.0814,\ 0.1413)$ and the second row zero. Can you say why the first entry is exactly 0,
-# by looking at the first column of $K$?
+# **By hand.** Take the example of q1 with $G = \begin{pmatrix} 0 & 0 & 1 \\ 0 & 0 & 0 \end{pmatrix}$, that is,
+# $\ell = A_{13}$. Then $\partial \ell / \partial Q$ has the first row $(0,\ 0.0599,\ 0.0814,\ 0.1413)$ and the
+# second row zero. Can you say why the first entry is exactly 0, by looking at the first column of $K$?
 #
 # <details><summary>Hint</summary>
-# Do it in two steps, one per function that was applied: first from A back to S, then from S back to Q and K. Each step should
-# turn one matrix into another of a shape that you can predict.
+# Do it in two steps, one per function that was applied: first from A back to S, then from S back to Q and K.
+# Each step should turn one matrix into another of a shape that you can predict.
 # </details>
 #
 # <details><summary>Hint: still wrong?</summary>
-# Compare with autograd (the cell below prints both). If they differ by a constant factor, look at how S was made. If the rows
-# of your gradient with respect to S do not sum to zero, look at the softmax.
+# Compare with autograd (the cell below prints both). If they differ by a constant factor, look at how S was
+# made. If the rows of your gradient with respect to S do not sum to zero, look at the softmax.
 # </details>
 
 
@@ -474,18 +525,19 @@ def attention_weights_vjp(q: Tensor, k: Tensor, grad_weights: Tensor) -> tuple[T
         grad_weights: the gradient of a scalar with respect to the weights, (..., L_q, L_k).
 
     Returns:
-        (grad_q, grad_k): the gradients of that scalar with respect to q and k, with the shapes, the dtype and the device of
-        q and k. Equal to autograd's. Right and finite for scores of +-150. The inputs stay unchanged.
+        (grad_q, grad_k): the gradients of that scalar with respect to q and k, with the shapes, the dtype
+            and the device of q and k. Equal to autograd's. Right and finite for scores of +-150. The inputs
+            stay unchanged.
 
     Raises:
-        ValueError: as attention_weights; also if the leading dimensions of q and k differ, or if grad_weights does not have
-            the shape of the weights, (..., L_q, L_k).
+        ValueError: as attention_weights; also if the leading dimensions of q and k differ, or if
+            grad_weights does not have the shape of the weights, (..., L_q, L_k).
     """
     # BEGIN SOLUTION
     shape = score_shape(q, k)
-    require(q.shape[:-2] == k.shape[:-2], f"leading dimensions differ: q {tuple(q.shape)} and k {tuple(k.shape)}")
-    found = tuple(grad_weights.shape)
-    require(grad_weights.shape == shape, f"grad_weights must have the weights' shape {tuple(shape)}, got {found}")
+    require(q.shape[:-2] == k.shape[:-2], f"leading dimensions differ: {shapes(q=q, k=k)}")
+    found = shapes(grad_weights=grad_weights)
+    require(grad_weights.shape == shape, f"the weights have the shape {tuple(shape)}, got {found}")
     weights = attention_weights(q, k)
     # Back through the softmax: H = A * (G - r), with r the sum of G * A over each row.
     row_sums = (grad_weights * weights).sum(dim=-1, keepdim=True)
@@ -512,29 +564,43 @@ show(compare_with_autograd, needs="q3")
 # %% [markdown]
 # ### Why the scale matters
 #
-# Random queries and keys with entries of variance 1, once with the scale (your function as it is) and once without (queries multiplied by $\sqrt{d_k}$, which
-# undoes the division). Left: the largest of 16 weights. Right: how much gradient gets back to the scores.
+# Random queries and keys with entries of variance 1, once divided by $\sqrt{d_k}$ and once not. Left: the
+# largest of 16 weights. Right: how much gradient gets back to the scores of a typical query (the median). To
+# use your two functions on given scores, the figure passes an identity matrix as the keys.
 
 
 # %% tags=["otter_ignore"]
+def saturation(scores: Tensor) -> tuple[float, float]:
+    """The mean largest weight of a row, and the median norm of the gradient of a row of scores."""
+    n = scores.shape[-1]
+    keys = torch.eye(n).expand_as(scores)
+    queries = scores * math.sqrt(n)  # so that q k^T / sqrt(n) are the scores
+    grad_weights = torch.randn(scores.shape, generator=torch.Generator().manual_seed(0))
+    grad_queries, _ = attention_weights_vjp(queries, keys, grad_weights)
+    grad_scores = grad_queries * math.sqrt(n)
+    largest = attention_weights(queries, keys).amax(dim=-1)
+    return largest.mean().item(), grad_scores.norm(dim=-1).median().item()
+
+
 def why_the_scale() -> Figure:
-    """Largest weight and gradient norm against d_k, with and without the division by sqrt(d_k)."""
+    """Largest weight and size of the gradient against d_k, with and without the division by sqrt(d_k)."""
     dims = [1, 4, 16, 64, 256, 1024]
-    curves: dict[str, list[tuple[float, float]]] = {"divided by $\\sqrt{d_k}$": [], "not divided": []}
+    divided, undivided = [], []
     for d_k in dims:
         generator = torch.Generator().manual_seed(d_k)
-        q, k = (torch.randn(200, 16, d_k, generator=generator) for _ in range(2))
-        grad_weights = torch.randn(200, 16, 16, generator=generator)
-        for points, factor in zip(curves.values(), (1.0, math.sqrt(d_k)), strict=True):
-            weights = attention_weights(q * factor, k)
-            grad_q, _ = attention_weights_vjp(q * factor, k, grad_weights)
-            points.append((weights.amax(dim=-1).mean().item(), grad_q.norm(dim=-1).mean().item()))
+        q, k = (torch.randn(100, 16, d_k, generator=generator) for _ in range(2))
+        products = q @ k.transpose(-2, -1)
+        divided.append(saturation(products / math.sqrt(d_k)))
+        undivided.append(saturation(products))
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-    for label, points in curves.items():
+    for label, points in (("divided by $\\sqrt{d_k}$", divided), ("not divided", undivided)):
         for ax, values in zip(axes, zip(*points, strict=True), strict=True):
             ax.plot(dims, values, "o-", label=label)
-    axes[0].set(xscale="log", ylim=(0, 1), xlabel="$d_k$", ylabel="mean largest weight of a row")
-    axes[1].set(xscale="log", yscale="log", xlabel="$d_k$", ylabel="mean norm of $\\partial\\ell/\\partial Q_i$")
+    for ax in axes:
+        ax.set_xscale("log", base=2)
+        ax.set_xlabel("$d_k$")
+    axes[0].set(ylim=(0, 1), ylabel="largest weight of a row (mean)")
+    axes[1].set(yscale="log", ylabel="norm of $\\partial\\ell/\\partial S_i$ (median)")
     axes[0].legend()
     return figure
 
@@ -542,29 +608,33 @@ def why_the_scale() -> Figure:
 draw(why_the_scale, needs="q1 and q3")
 
 # %% [markdown]
-# Without the scale, the softmax saturates as $d_k$ grows: nearly all the weight sits on one key, picked before anything was learned, and the gradient that
-# could change the choice fades away.
+# Without the division the softmax saturates as $d_k$ grows: nearly all the weight sits on one key, picked by
+# chance before anything was learned, and for most queries the gradient that could change the choice is all but
+# gone.
 
 # %% [markdown]
 # ## q4 · Self-attention
 #
-# Where do $Q$, $K$ and $V$ come from? In *self*-attention from one and the same sequence $X$, one token per row, by three learned linear maps:
+# Where do $Q$, $K$ and $V$ come from? In *self*-attention from one and the same sequence $X$, one token per
+# row, by three learned linear maps:
 #
 # $$
 # Q = X W_Q, \qquad K = X W_K, \qquad V = X W_V, \qquad
 # \operatorname{SelfAttention}(X) = \operatorname{attention}(Q, K, V) .
 # $$
 #
-# $W_Q$ says what a token looks for, $W_K$ what it can be found by, $W_V$ what it gives when found. Because $W_Q \ne W_K$, a verb may look for
-# its noun without the noun looking back.
+# $W_Q$ says what a token looks for, $W_K$ what it can be found by, $W_V$ what it gives when found. Because
+# $W_Q \ne W_K$, a verb may look for its noun without the noun looking back.
 #
-# **Initialisation.** Draw each matrix from a normal distribution with mean 0 and standard deviation $1/\sqrt{d_\text{model}}$: then inputs with entries of
-# variance 1 give queries, keys and values with entries of variance 1, which is what the scale in q1 counts on.
+# **Initialisation.** Draw each matrix from a normal distribution with mean 0 and standard deviation
+# $1/\sqrt{d_\text{model}}$: then inputs with entries of variance 1 give queries, keys and values with entries
+# of variance 1, which is what the scale in q1 counts on.
 #
 # Use `nn.Parameter` for the matrices: no `nn.Linear`, no `nn.MultiheadAttention`.
 #
 # <details><summary>Hint: the optimiser does not see my weights</summary>
-# <code>list(module.parameters())</code> should show three tensors. A plain tensor that is stored as an attribute is not a parameter.
+# <code>list(module.parameters())</code> should show three tensors. A plain tensor that is stored as an
+# attribute is not a parameter.
 # </details>
 
 
@@ -590,8 +660,8 @@ class SelfAttention(nn.Module):
     def __init__(self, d_model: int, d_k: int, d_v: int) -> None:
         super().__init__()
         # BEGIN SOLUTION
-        smallest = min(d_model, d_k, d_v)
-        require(smallest >= 1, f"sizes must be at least 1, got d_model={d_model}, d_k={d_k}, d_v={d_v}")
+        sizes = f"d_model={d_model}, d_k={d_k}, d_v={d_v}"
+        require(min(d_model, d_k, d_v) >= 1, f"sizes must be at least 1, got {sizes}")
         self.d_model = d_model
         std = 1 / math.sqrt(d_model)
         self.W_Q = nn.Parameter(torch.randn(d_model, d_k) * std)
@@ -610,40 +680,67 @@ class SelfAttention(nn.Module):
             (..., L, d_v). A token that may attend to nothing gets zeros.
 
         Raises:
-            ValueError: x has fewer than two dimensions or another width than d_model; mask as in attention_weights.
+            ValueError: x has fewer than two dimensions or another width than d_model; mask as in
+                attention_weights.
         """
         # BEGIN SOLUTION
         fits = x.ndim >= 2 and x.shape[-1] == self.d_model
-        require(fits, f"x must have the shape (..., L, {self.d_model}), got {tuple(x.shape)}")
+        require(fits, f"x must have the shape (..., L, {self.d_model}), got {shapes(x=x)}")
         return scaled_dot_product_attention(x @ self.W_Q, x @ self.W_K, x @ self.W_V, mask)
         # END SOLUTION
 
 
 # %% [markdown]
+# A question to try on your module: what happens to the output when the tokens change places?
+
+
+# %% tags=["otter_ignore"]
+def shuffle_the_tokens() -> None:
+    """Feed the same tokens in two orders, and compare the outputs token by token."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(5, 8, generator=generator)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    module = SelfAttention(8, 4, 3)
+    with torch.no_grad():
+        difference = (module(x[order]) - module(x)[order]).abs().max()
+    print(f"largest difference when the tokens are shuffled: {difference:.1e}")
+
+
+show(shuffle_the_tokens, needs="q4")
+
+# %% [markdown]
+# Nothing but rounding: each token gets the same output wherever it stands. Self-attention sees a **set** of
+# tokens, not a sequence. A language model needs to be told the positions as well, which is what positional
+# encodings are for.
+
+# %% [markdown]
 # ## q5 · Multi-head attention
 #
-# One softmax per token can point in one direction only. *Multi-head* attention runs $h$ attentions of width $d_\text{head} = d_\text{model} / h$ side by
-# side, each free to look for something else, and mixes their results with one more matrix (Vaswani et al. 2017, section 3.2.2):
+# One softmax per token can point in one direction only. *Multi-head* attention runs $h$ attentions of width
+# $d_\text{head} = d_\text{model} / h$ side by side, each free to look for something else, and mixes their
+# results with one more matrix (Vaswani et al. 2017, section 3.2.2):
 #
 # $$
 # \operatorname{head}_t = \operatorname{attention}\big(X W_Q^{(t)},\ X W_K^{(t)},\ X W_V^{(t)}\big), \qquad
 # \operatorname{MultiHead}(X) = [\operatorname{head}_1, \dots, \operatorname{head}_h]\, W_O .
 # $$
 #
-# All heads share one matrix product: $W_Q^{(t)}$ is the $t$-th **block of consecutive columns** of $W_Q$, and the results stand
-# side by side in the same order. With $d_\text{model} = 6$ and $h = 2$, columns 0, 1, 2 of $X W_Q$ are the queries of the first head and columns 3, 4, 5
-# those of the second.
+# All heads share one matrix product: $W_Q^{(t)}$ is the $t$-th **block of consecutive columns** of $W_Q$, and
+# the results stand side by side in the same order. With $d_\text{model} = 6$ and $h = 2$, columns 0, 1, 2 of
+# $X W_Q$ are the queries of the first head and columns 3, 4, 5 those of the second.
 #
-# It must agree with `nn.MultiheadAttention` given the same weights. (PyTorch multiplies with $W^\top$ and adds biases; here it is `x @ W`, without biases. The cell below
-# copies the weights over.)
+# It must agree with `nn.MultiheadAttention` given the same weights. (PyTorch multiplies with $W^\top$ and adds
+# biases; here it is `x @ W`, without biases. The cell below copies the weights over.)
 #
 # <details><summary>Hint: shapes on the way</summary>
-# (..., L, d_model) must become (..., h, L, d_head), because q2 attends within the last two dimensions. A reshape alone can only split or join
-# <em>neighbouring</em> dimensions; the order has to be changed by something else. And back again afterwards.
+# (..., L, d_model) must become (..., h, L, d_head), because q2 attends within the last two dimensions. A
+# reshape alone can only split or join <em>neighbouring</em> dimensions; the order has to be changed by
+# something else. And back again afterwards.
 # </details>
 #
 # <details><summary>Hint: the mask</summary>
-# The weights now have the shape (..., h, L, L), but the mask has no dimension for the heads. Where does it need one?
+# The weights now have the shape (..., h, L, L), but the mask has no dimension for the heads. Where does it need
+# one?
 # </details>
 
 
@@ -651,12 +748,14 @@ class SelfAttention(nn.Module):
 class MultiHeadAttention(nn.Module):
     """Self-attention with several heads side by side, mixed by an output projection.
 
-    Source: Vaswani et al. 2017, section 3.2.2. Equal to nn.MultiheadAttention with the same weights and no biases.
+    Source: Vaswani et al. 2017, section 3.2.2. Must not call nn.MultiheadAttention, but give the same result
+    as that module without biases, given the same weights.
 
     Args:
         d_model: width of the input and of the output.
-        n_heads: number of heads, a divisor of d_model. Head t owns columns t * d_head to (t + 1) * d_head - 1 of W_Q,
-            W_K and W_V, with d_head = d_model / n_heads; its scores are divided by sqrt(d_head).
+        n_heads: number of heads, a divisor of d_model. Head t (0, 1, ...) owns the columns from t * d_head
+            up to, but without, (t + 1) * d_head of W_Q, W_K and W_V, where d_head = d_model / n_heads. Its
+            scores are divided by sqrt(d_head).
 
     Attributes:
         W_Q, W_K, W_V, W_O: parameters, (d_model, d_model), drawn from N(0, 1 / d_model), applied as x @ W.
@@ -668,9 +767,9 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, d_model: int, n_heads: int) -> None:
         super().__init__()
         # BEGIN SOLUTION
-        sizes = f"got d_model={d_model}, n_heads={n_heads}"
-        require(min(d_model, n_heads) >= 1, f"sizes must be at least 1, {sizes}")
-        require(d_model % n_heads == 0, f"n_heads must divide d_model, {sizes}")
+        sizes = f"d_model={d_model}, n_heads={n_heads}"
+        require(min(d_model, n_heads) >= 1, f"sizes must be at least 1, got {sizes}")
+        require(d_model % n_heads == 0, f"n_heads must divide d_model, got {sizes}")
         self.d_model, self.n_heads = d_model, n_heads
         std = 1 / math.sqrt(d_model)
         self.W_Q = nn.Parameter(torch.randn(d_model, d_model) * std)
@@ -684,19 +783,19 @@ class MultiHeadAttention(nn.Module):
 
         Args:
             x: (..., L, d_model), the dtype of the parameters.
-            mask: boolean, True = may attend, the same for all heads; its shape broadcasts to (..., L, L), where ... are the
-                leading dimensions of x.
+            mask: boolean, True = may attend, the same for all heads; its shape broadcasts to (..., L, L),
+                where ... are the leading dimensions of x.
 
         Returns:
             (..., L, d_model). A token that may attend to nothing gets zeros.
 
         Raises:
-            ValueError: x has fewer than two dimensions or another width than d_model; mask is not boolean, or its shape does
-                not broadcast to (..., L, L).
+            ValueError: x has fewer than two dimensions or another width than d_model; mask is not boolean,
+                or its shape does not broadcast to (..., L, L).
         """
         # BEGIN SOLUTION
         fits = x.ndim >= 2 and x.shape[-1] == self.d_model
-        require(fits, f"x must have the shape (..., L, {self.d_model}), got {tuple(x.shape)}")
+        require(fits, f"x must have the shape (..., L, {self.d_model}), got {shapes(x=x)}")
         if mask is not None:
             shape = torch.Size((*x.shape[:-1], x.shape[-2]))
             check_mask(mask, shape)
@@ -735,54 +834,56 @@ show(compare_with_multihead, needs="q5")
 # %% [markdown]
 # ## q6 · The rank of the scores
 #
-# The matrix of scores is $L_q \times L_k$, but it is a product of an $L_q \times d_k$ and a $d_k \times L_k$ matrix. So
+# The matrix of scores is $L_q \times L_k$, but it is a product of an $L_q \times d_k$ and a $d_k \times L_k$
+# matrix. So
 #
 # $$
 # \operatorname{rank}(QK^\top) \le \min(L_q, L_k, d_k) ,
 # $$
 #
-# and for a long sequence and a narrow head, most of what looks like $L_q L_k$ free numbers is not free at all. The singular value decomposition
-# $S = U \operatorname{diag}(\sigma_1 \ge \sigma_2 \ge \dots) W^\top$ says how many directions there are, and the Eckart-Young theorem
-# says how best to keep only $r$ of them:
+# and for a long sequence and a narrow head, most of what looks like $L_q L_k$ free numbers is not free at all.
+# The singular value decomposition $S = U \operatorname{diag}(\sigma_1 \ge \sigma_2 \ge \dots) W^\top$ says how
+# many directions there are, and the Eckart-Young theorem says how best to keep only $r$ of them:
 #
 # $$
 # S_r = \sum_{t=1}^{r} \sigma_t\, u_t w_t^\top
 # \quad\text{minimises}\quad \lVert S - T \rVert_F \text{ over all } T \text{ of rank at most } r .
 # $$
 #
-# In a computer, singular values that should be 0 come out as rounding noise. We count those above $10^{-10}$ times the largest, in float64, whose
-# noise is near $10^{-16}$ of the largest. Low-rank attention uses $S_r$ in place of $S$. The softmax comes **after** the
-# approximation: it is not linear, and the weights $A$ generally have full rank even where $S$ has rank 1.
+# In a computer, singular values that should be 0 come out as rounding noise. We count those above $10^{-10}$
+# times the largest, in float64, whose noise is near $10^{-16}$ of the largest. Low-rank attention uses $S_r$ in
+# place of $S$. The softmax comes **after** the approximation: it is not linear, and the weights $A$ generally
+# have full rank even where $S$ has rank 1.
 #
 # <details><summary>Hint: the rank of a float32 product</summary>
-# Rounding noise of float32 is near 1e-7 of the largest singular value, far above 1e-10. Converting the finished product does not
-# remove it. What has to be converted, and when?
+# Rounding noise of float32 is near 1e-7 of the largest singular value, far above 1e-10. Converting the finished
+# product does not remove it. What has to be converted, and when?
 # </details>
 #
 # <details><summary>Hint: rebuilding the matrix</summary>
-# <code>torch.linalg.svd</code> returns the third factor already transposed: its <em>rows</em> are the right singular vectors. Use
-# <code>full_matrices=False</code>.
+# <code>torch.linalg.svd</code> returns the third factor already transposed: its <em>rows</em> are the right
+# singular vectors. Use <code>full_matrices=False</code>.
 # </details>
 
 
 # %% tags=["q6"]
 def score_rank(q: Tensor, k: Tensor) -> int:
-    """The numerical rank of q k^T: how many singular values exceed 1e-10 times the largest, computed in float64.
+    """The numerical rank of q k^T: how many singular values exceed 1e-10 times the largest, in float64.
 
-    Source: Golub and Van Loan, "Matrix Computations", section 5.4 (numerical rank by the SVD).
+    Source: Golub and Van Loan, "Matrix Computations", 4th edition, section 5.4 (numerical rank).
 
     Args:
         q: queries, (L_q, d_k), two dimensions only, floating point of any precision.
         k: keys, (L_k, d_k).
 
     Returns:
-        The rank, a Python int between 0 and min(L_q, L_k, d_k). 0 if all products are 0, or if there are none.
+        The rank, a Python int from 0 to min(L_q, L_k, d_k). 0 if all products are 0, or if there are none.
 
     Raises:
         ValueError: q or k is not two-dimensional, or their d_k differ or are 0.
     """
     # BEGIN SOLUTION
-    require(q.ndim == 2 and k.ndim == 2, f"q and k must be matrices, got {tuple(q.shape)} and {tuple(k.shape)}")
+    require(q.ndim == k.ndim == 2, f"q and k must have two dimensions, got {shapes(q=q, k=k)}")
     if 0 in score_shape(q, k):
         return 0
     # Convert before multiplying: a product rounded to float32 has full rank, of noise.
@@ -795,26 +896,28 @@ def score_rank(q: Tensor, k: Tensor) -> int:
 def low_rank_attention(q: Tensor, k: Tensor, v: Tensor, rank: int) -> Tensor:
     """Attention whose scores q k^T / sqrt(d_k) are replaced by their best approximation of the given rank.
 
-    Source: Eckart and Young 1936 (the truncated SVD is the best approximation of its rank in the Frobenius norm).
+    Source: Eckart and Young 1936: the truncated SVD is the best approximation in the Frobenius norm.
 
     Args:
         q: queries, (..., L_q, d_k), floating point.
         k: keys, (..., L_k, d_k).
         v: values, (..., L_k, d_v). Leading dimensions broadcast.
-        rank: how many singular values to keep, from 1 to min(L_q, L_k). From d_k on nothing is lost, and the result is that
-            of scaled_dot_product_attention.
+        rank: how many singular values to keep, from 1 to min(L_q, L_k). From d_k on nothing is lost, and
+            the result is that of scaled_dot_product_attention.
 
     Returns:
-        (..., L_q, d_v), dtype and device of q. No gradient is promised: where singular values coincide, the SVD has none.
+        (..., L_q, d_v), dtype and device of q. No gradient is promised: where singular values coincide, the
+        SVD has none.
 
     Raises:
-        ValueError: rank is below 1 or above min(L_q, L_k); shapes that do not fit, as in scaled_dot_product_attention.
+        ValueError: rank is below 1 or above min(L_q, L_k); shapes that do not fit, as in
+            scaled_dot_product_attention.
     """
     # BEGIN SOLUTION
     shape = score_shape(q, k)
-    require(v.ndim >= 2 and v.shape[-2] == k.shape[-2], f"each key needs one value: k {tuple(k.shape)}, v {tuple(v.shape)}")
-    common_shape(shape[:-2], v.shape[:-2])
-    require(1 <= rank <= min(shape[-2:]), f"rank must be between 1 and {min(shape[-2:])}, got {rank}")
+    check_values(k, v, shape)
+    largest = min(shape[-2:])
+    require(1 <= rank <= largest, f"rank must be between 1 and min(L_q, L_k) = {largest}, got {rank}")
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
     u, sigma, w_transposed = torch.linalg.svd(scores, full_matrices=False)
     # Scale the first columns of u by their singular values, then combine them with the first rows of w^T.
@@ -823,65 +926,87 @@ def low_rank_attention(q: Tensor, k: Tensor, v: Tensor, rank: int) -> Tensor:
     # END SOLUTION
 
 
+# %% [markdown]
+# Three sets of 48 queries and 48 keys. In the first two, all directions matter equally. In the third, each
+# direction matters less than the one before, as is often found in trained models.
+
+
 # %% tags=["otter_ignore"]
+def random_qkv(d_k: int, fading: float) -> list[Tensor]:
+    """48 random queries, keys and values in float64; direction t of q and k is scaled by fading ** t."""
+    generator = torch.Generator().manual_seed(d_k)
+    q, k, v = (torch.randn(48, d_k, generator=generator, dtype=torch.float64) for _ in range(3))
+    scales = fading ** torch.arange(d_k, dtype=torch.float64)
+    scales *= (d_k / scales.pow(4).sum()) ** 0.25  # so that the scores keep the variance 1
+    return [q * scales, k * scales, v]
+
+
 def rank_of_the_scores() -> Figure:
-    """Singular values of 48 x 48 scores for several d_k, and the error of low-rank attention against the rank."""
-    length = 48
-    ranks = range(1, length + 1)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    for d_k, colour in zip((4, 8, 16), ("C0", "C1", "C2"), strict=True):
-        generator = torch.Generator().manual_seed(d_k)
-        q, k, v = (torch.randn(length, d_k, generator=generator, dtype=torch.float64) for _ in range(3))
-        sigma = torch.linalg.svdvals(q @ k.T / math.sqrt(d_k))
-        left.semilogy(ranks, sigma / sigma[0], ".-", color=colour, label=f"$d_k = {d_k}$, rank {score_rank(q, k)}")
+    """Singular values of the scores, and the error of low-rank attention against the rank."""
+    cases = {"$d_k = 4$": (4, 1.0), "$d_k = 16$": (16, 1.0), "$d_k = 16$, fading": (16, 0.6)}
+    ranks = range(1, 25)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    for (label, (d_k, fading)), marker in zip(cases.items(), "o^s", strict=True):
+        q, k, v = random_qkv(d_k, fading)
+        sigma = torch.linalg.svdvals(q @ k.T)[: len(ranks)]
+        left.semilogy(ranks, sigma / sigma[0], f"{marker}-", ms=4, label=f"{label}: rank {score_rank(q, k)}")
         exact = scaled_dot_product_attention(q, k, v)
         errors = [(low_rank_attention(q, k, v, r) - exact).norm() / exact.norm() for r in ranks]
-        right.semilogy(ranks, errors, ".-", color=colour, label=f"$d_k = {d_k}$")
-        right.axvline(d_k, color=colour, ls=":", lw=1)
+        right.semilogy(ranks, errors, f"{marker}-", ms=4, label=label)
     left.axhline(1e-10, color="0.4", ls="--", lw=1)
-    left.text(length, 2e-10, "threshold of score_rank", ha="right", color="0.4")
-    left.set(xlabel="index $t$", ylabel="$\\sigma_t / \\sigma_1$", title="singular values of the scores")
+    left.text(24, 2e-10, "score_rank counts what is above", color="0.4", ha="right")
+    left.set(xlabel="index $t$", ylabel="$\\sigma_t / \\sigma_1$", title="singular values of $QK^T$")
     right.set(xlabel="rank $r$", ylabel="relative error of the output", title="low-rank attention")
-    left.legend(loc="center right")
-    right.legend(loc="center right")
+    left.legend(loc="upper right")
     return figure
 
 
 draw(rank_of_the_scores, needs="q2 and q6")
 
 # %% [markdown]
+# From $r = d_k$ on, nothing but rounding is lost: a $48 \times 48$ matrix of scores held only $d_k$ directions.
+# Below $d_k$ it depends. Where all directions matter equally, dropping a single one already hurts; where they
+# fade, a few of them do nearly all the work. Methods that make attention cheaper by a low-rank approximation
+# live on that difference.
+
+# %% [markdown]
 # ## q7 · Attention as a soft look-up
 #
-# Long before transformers, [Nadaraya](https://doi.org/10.1137/1109020) and [Watson](https://www.jstor.org/stable/25049340) (both 1964) estimated a function from data points $(k_j, v_j)$ by a weighted mean whose weights
-# fall off with the distance:
+# Long before transformers, [Nadaraya](https://doi.org/10.1137/1109020) and
+# [Watson](https://www.jstor.org/stable/25049340) (both 1964) estimated a function from data points $(k_j, v_j)$
+# by a weighted mean whose weights fall off with the distance:
 #
 # $$
 # f(q) = \sum_j \alpha_j(q)\, v_j, \qquad
-# \alpha_j(q) = \frac{\exp\!\big(-\lVert q - k_j \rVert^2 / 2h^2\big)}{\sum_m \exp\!\big(-\lVert q - k_m \rVert^2 / 2h^2\big)} .
+# \alpha_j(q) = \frac{\exp\!\big(-\lVert q - k_j \rVert^2 / 2h^2\big)}
+# {\sum_m \exp\!\big(-\lVert q - k_m \rVert^2 / 2h^2\big)} .
 # $$
 #
-# This *is* attention, with another score. Multiply out, $-\lVert q - k_j \rVert^2 = 2\, q \cdot k_j - \lVert k_j \rVert^2 - \lVert q \rVert^2$: the last term is the same for all keys, so the
-# softmax does not see it. If all keys have the same length, the second drops out as well, and what is left is the dot product,
-# with $h^2$ in the place of $\sqrt{d_k}$.
+# This *is* attention, with another score. Multiply out,
+# $-\lVert q - k_j \rVert^2 = 2\, q \cdot k_j - \lVert k_j \rVert^2 - \lVert q \rVert^2$: the last term is the
+# same for all keys, so the softmax does not see it. If all keys have the same length, the second drops out as
+# well, and what is left is the dot product, with $h^2$ in the place of $\sqrt{d_k}$.
 #
-# The *bandwidth* $h$ says how far a query looks. As $h \to 0$, the nearest key takes all the weight, and the soft dictionary becomes a hard one:
-# it returns the value of the nearest key (the mean of the values, if several are equally near).
+# The *bandwidth* $h$ says how far a query looks. As $h \to 0$, the nearest key takes all the weight, and the
+# soft dictionary becomes a hard one: it returns the value of the nearest key (the mean of the values, if
+# several are equally near).
 #
-# **The trap.** For $h = 10^{-30}$ every exponential above underflows to 0 and $f(q) = 0/0$. For $h = 10^{-200}$ even $h^2$ is 0. The limit exists all the
-# same, and your function should return it.
+# **The trap.** For $h = 10^{-30}$ every exponential above underflows to 0 and $f(q) = 0/0$. For $h = 10^{-200}$
+# even $h^2$ is 0. The limit exists all the same, and your function should return it.
 #
-# **By hand.** Keys $0$ and $1$ with values $0$ and $10$. The query $q = 0.25$ has squared distances $0.0625$ and $0.5625$, which differ by $0.5$. With
-# $h = 0.5$ the exponents differ by $0.5 / (2 \cdot 0.25) = 1$, so the weights are $\tfrac{e}{1+e} = 0.7311$ and $0.2689$, and $f(q) = 2.689$. As $h \to 0$ it tends to 0; and for $q = 0.5$, it
-# is 5 for every $h$.
+# **By hand.** Keys $0$ and $1$ with values $0$ and $10$. The query $q = 0.25$ has squared distances $0.0625$
+# and $0.5625$, which differ by $0.5$. With $h = 0.5$ the exponents differ by $0.5 / (2 \cdot 0.25) = 1$, so the
+# weights are $\tfrac{e}{1+e} = 0.7311$ and $0.2689$, and $f(q) = 2.689$. As $h \to 0$ it tends to 0; and for
+# $q = 0.5$, it is 5 for every $h$.
 #
 # <details><summary>Hint: the underflow</summary>
-# As in q1, something may be subtracted from all exponents of a row without changing the weights. Here it pays to do so <em>before</em>
-# dividing by anything small: then the nearest key has the exponent 0, whatever h is.
+# As in q1, something may be subtracted from all exponents of a row without changing the weights. Here it pays
+# to do so <em>before</em> dividing by anything small: then the nearest key has the exponent 0, whatever h is.
 # </details>
 #
 # <details><summary>Hint: the square of h</summary>
-# Dividing by a product is the same as dividing twice, but not for the computer. And in float32, a bandwidth of 1e-60 is rounded to 0: the smallest normal
-# number of a dtype is <code>torch.finfo(dtype).tiny</code>.
+# Dividing by a product is the same as dividing twice, but not for the computer. And in float32, a bandwidth of
+# 1e-60 is rounded to 0: the smallest normal number of a dtype is <code>torch.finfo(dtype).tiny</code>.
 # </details>
 
 
@@ -898,25 +1023,29 @@ def kernel_regression(queries: Tensor, keys: Tensor, values: Tensor, bandwidth: 
         bandwidth: h > 0, in the unit of the keys.
 
     Returns:
-        (..., n_q, d_v), dtype and device of the queries. As h goes to 0 it becomes the hard look-up: the value of the nearest
-        key, or the mean of the values of all keys at exactly that distance. Never NaN, not even for h = 1e-300. n_q may be 0.
+        (..., n_q, d_v), dtype and device of the queries. As h goes to 0 it becomes the hard look-up: the
+        value of the nearest key, or the mean of the values of all keys at exactly that distance. Never NaN,
+        not even for h = 1e-300. n_q may be 0.
 
     Raises:
-        ValueError: bandwidth is not above 0; an argument has fewer than two dimensions; queries and keys differ in d; keys
-            and values differ in n_k, or n_k is 0; leading dimensions do not broadcast.
+        ValueError: bandwidth is not above 0; an argument has fewer than two dimensions; queries and keys
+            differ in d; keys and values differ in n_k, or n_k is 0; leading dimensions do not broadcast.
     """
     # BEGIN SOLUTION
-    shapes = f"got queries {tuple(queries.shape)}, keys {tuple(keys.shape)}, values {tuple(values.shape)}"
+    found = shapes(queries=queries, keys=keys, values=values)
     require(bandwidth > 0, f"bandwidth must be above 0, got {bandwidth}")
-    require(min(queries.ndim, keys.ndim, values.ndim) >= 2, f"each needs at least two dimensions, {shapes}")
-    require(queries.shape[-1] == keys.shape[-1], f"queries and keys must have the same width, {shapes}")
-    require(keys.shape[-2] == values.shape[-2] >= 1, f"at least one key, and one value for each, {shapes}")
+    require(
+        min(queries.ndim, keys.ndim, values.ndim) >= 2, f"each needs at least two dimensions, got {found}"
+    )
+    require(queries.shape[-1] == keys.shape[-1], f"queries and keys must have the same width, got {found}")
+    require(keys.shape[-2] >= 1, f"at least one key is needed, got {found}")
+    require(keys.shape[-2] == values.shape[-2], f"each key needs one value, got {found}")
     common_shape(queries.shape[:-2], keys.shape[:-2], values.shape[:-2])
     # Differences first, squares after: |q|^2 - 2 q.k + |k|^2 would lose small distances to cancellation.
     differences = queries.unsqueeze(-2) - keys.unsqueeze(-3)  # (..., n_q, n_k, d)
     squared = differences.square().sum(dim=-1)
-    # How much farther than the nearest key. The shift changes no weight, so it needs no gradient; it makes the nearest
-    # key's exponent exactly 0, and 0 / h is 0 for every h > 0.
+    # How much farther than the nearest key. The shift changes no weight, so it needs no gradient; it makes
+    # the nearest key's exponent exactly 0, and 0 / h is 0 for every h > 0.
     excess = squared - squared.detach().amin(dim=-1, keepdim=True)
     # Divide twice, for h * h may underflow to 0 where h does not.
     h = max(bandwidth, torch.finfo(excess.dtype).tiny)
@@ -927,14 +1056,15 @@ def kernel_regression(queries: Tensor, keys: Tensor, values: Tensor, bandwidth: 
 # %% [markdown]
 # ### From soft to hard
 #
-# Nine data points, four bandwidths. Above: the regression. Below: the weights themselves, stacked, one colour per key; at every $q$ they fill
-# the height 1. In the language of numerical analysis they are a *partition of unity*, a basis for interpolation like the hat functions of
-# finite elements, except that here the data shape the basis.
+# Nine data points, four bandwidths. Above: the regression. Below: the weights themselves, stacked, one colour
+# per key; at every $q$ they fill the height 1. In the language of numerical analysis they are a *partition of
+# unity*, a basis for interpolation like the hat functions of finite elements, except that here the data shape
+# the basis.
 
 
 # %% tags=["otter_ignore"]
 def soft_to_hard() -> Figure:
-    """Kernel regression and its weights for bandwidths that go to 0: it ends as the nearest-neighbour step."""
+    """Kernel regression and its weights as the bandwidth goes to 0: it ends as a step function."""
     keys = torch.tensor([-2.7, -2.1, -1.2, -0.9, 0.1, 0.6, 1.4, 2.2, 2.8], dtype=torch.float64)[:, None]
     values = torch.sin(1.5 * keys) + 0.3 * torch.cos(9 * keys)
     queries = torch.linspace(-3.2, 3.2, 801, dtype=torch.float64)[:, None]
@@ -954,3 +1084,13 @@ def soft_to_hard() -> Figure:
 
 
 draw(soft_to_hard, needs="q7")
+
+# %% [markdown]
+# With a wide bandwidth every data point has a say everywhere, and the curve is smooth and flat. With a narrow
+# one it passes through the data and jumps half-way between neighbours: the hard dictionary of the beginning,
+# which now answers every query. A transformer learns its own place between the two, for longer queries and keys
+# mean larger scores, which act like a smaller $h$.
+#
+# **Where to go from here.** You have seen that attention ignores order (positional encodings repair that), that
+# every query compares itself with every key (a cost of $L_q L_k$, which causal and sparse masks reduce), and
+# that its weights are a softmax whose gradient you know by heart. The next assignments build on each of these.
