@@ -160,7 +160,7 @@ def draw(figure: Callable[[], Figure], needs: str) -> None:
 # A_{ij} = \frac{M_{ij} \exp S_{ij}}{\sum_m M_{im} \exp S_{im}}, \qquad M_{ij} \in \{0, 1\} .
 # $$
 #
-# A query that may see nothing would be $0/0$. We define its row as zeros: nothing seen, nothing returned. Its
+# A query that may see nothing would get $0/0$. We define its row as zeros: nothing seen, nothing returned. Its
 # gradient is zero too, never NaN: a single NaN in one row would spoil every parameter of a model at the next
 # training step.
 #
@@ -299,14 +299,12 @@ WORD_FEATURES = torch.tensor([[2.2, 0.0, 0.0],
 
 def annotate(ax: plt.Axes, weights: Tensor, mask: Tensor) -> None:
     """Write each weight into its cell of the heat map; cross out what the mask forbids."""
-    for (i, j), weight in zip(
-        torch.ones_like(weights).nonzero().tolist(), weights.flatten().tolist(), strict=True
-    ):
-        if mask[i, j]:
-            colour = "white" if weight > 0.5 else "black"
-            ax.text(j, i, f"{weight:.2f}", ha="center", va="center", color=colour)
-        else:
-            ax.text(j, i, "×", ha="center", va="center", color="0.6", fontsize=18)
+    for i, row in enumerate(weights.tolist()):
+        for j, weight in enumerate(row):
+            text, colour = f"{weight:.2f}", "white" if weight > 0.5 else "black"
+            if not mask[i, j]:
+                text, colour = "×", "0.5"
+            ax.text(j, i, text, ha="center", va="center", color=colour)
 
 
 def attention_heat_map() -> Figure:
@@ -944,20 +942,20 @@ def random_qkv(d_k: int, fading: float) -> list[Tensor]:
 def rank_of_the_scores() -> Figure:
     """Singular values of the scores, and the error of low-rank attention against the rank."""
     cases = {"$d_k = 4$": (4, 1.0), "$d_k = 16$": (16, 1.0), "$d_k = 16$, fading": (16, 0.6)}
-    ranks = range(1, 25)
+    ranks = range(1, 33)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for (label, (d_k, fading)), marker in zip(cases.items(), "o^s", strict=True):
         q, k, v = random_qkv(d_k, fading)
         sigma = torch.linalg.svdvals(q @ k.T)[: len(ranks)]
-        left.semilogy(ranks, sigma / sigma[0], f"{marker}-", ms=4, label=f"{label}: rank {score_rank(q, k)}")
+        left.semilogy(ranks, sigma / sigma[0], f"{marker}-", ms=4)
         exact = scaled_dot_product_attention(q, k, v)
         errors = [(low_rank_attention(q, k, v, r) - exact).norm() / exact.norm() for r in ranks]
-        right.semilogy(ranks, errors, f"{marker}-", ms=4, label=label)
+        right.semilogy(ranks, errors, f"{marker}-", ms=4, label=f"{label}: rank {score_rank(q, k)}")
     left.axhline(1e-10, color="0.4", ls="--", lw=1)
-    left.text(24, 2e-10, "score_rank counts what is above", color="0.4", ha="right")
+    left.text(32, 3e-10, "counted if above", color="0.4", ha="right")
     left.set(xlabel="index $t$", ylabel="$\\sigma_t / \\sigma_1$", title="singular values of $QK^T$")
     right.set(xlabel="rank $r$", ylabel="relative error of the output", title="low-rank attention")
-    left.legend(loc="upper right")
+    right.legend(loc="center right")
     return figure
 
 
