@@ -461,8 +461,8 @@ show(compare_with_torch, needs="q2")
 # \frac{\partial A_{ij}}{\partial K_{pa}} = \frac{1}{\sqrt{d_k}} A_{ij} (\delta_{jp} - A_{ip}) Q_{ia} .
 # $$
 #
-# In words: the weight of key $j$ grows when the query moves from the mean key (under the present weights)
-# towards key $j$.
+# In words: the weight of key $j$ grows fastest when the query moves in the direction that leads from the mean
+# key (under the present weights) to key $j$.
 #
 # **3. Backwards.** First through the softmax, with the row sums $r_i = \sum_j G_{ij} A_{ij}$:
 #
