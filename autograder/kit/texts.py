@@ -1,0 +1,122 @@
+"""The words around an assignment in the student's kit."""
+
+import re
+from importlib import metadata
+
+from autograder.assignment import Assignment, Question, Written
+
+# What a student installs, in the ranges of pyproject.toml. Jupyter and `otter check` run code with ipykernel.
+_PACKAGES = {"otter-grader": "otter", "ipykernel": "ipykernel", "torch": "torch", "matplotlib": "matplotlib"}
+_JUPYTER = "jupyterlab>=4,<5  # to open the notebook; not needed for the script, or in an editor that opens notebooks"
+
+ANSWER = "*Your answer here.*"
+
+OTTER = """\
+# Makes grader.check("q1") and the like available. Run this cell first, and again after a restart.
+import otter
+
+grader = otter.Notebook()"""
+
+_INSTALL = """\
+# Installs what is missing where you cannot do so yourself, such as on Colab.
+import importlib.util
+import subprocess
+import sys
+
+packages = {packages}
+missing = [package for name, package in packages.items() if importlib.util.find_spec(name) is None]
+if missing:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)"""
+
+SUBMIT = """\
+## Before you hand in
+
+1. Restart the kernel and run all cells from top to bottom: that is the order in which they are graded.
+2. Read what each `grader.check(...)` says. An error in one question does not cost you another: hand in what you have.
+3. Save, and upload `{slug}.ipynb`. If your code needs files of your own, upload a `.zip` of all of them.
+
+Rename no function, class or parameter: the grader calls them by name."""
+
+_README = """\
+# {title}
+
+{summary}
+
+## Start
+
+You need Python 3.10 or newer. In this folder:
+
+    python -m venv .venv
+    source .venv/bin/activate           # Windows: .venv\\Scripts\\activate
+    pip install -r requirements.txt
+
+Work in **one** of two files, whichever you like better; they ask the same:
+
+- `{slug}.ipynb`, the notebook: `jupyter lab {slug}.ipynb`
+- `{slug}.py`, the same as a script: any editor, and `python {slug}.py` runs it
+
+## Check
+
+In the notebook, run `grader.check("{first}")` after a question. For the script:
+
+    otter check {slug}.py           # all questions
+    otter check {slug}.py -q {first}     # one question
+
+A test that fails says what it expected, what it found, and a hint. `All tests passed!` is about these tests.
+
+## Hand in
+
+Upload `{slug}.ipynb` or `{slug}.py`, not both. If it needs files of your own, upload a `.zip` with all of them.
+
+## What the score means
+
+| question | points |
+| --- | --- |
+{rows}
+
+The tests in `tests/` are some of those that grade you. The others give at least half of the points, and check what the
+docstrings promise: other shapes and dtypes, gradients, large numbers, bad arguments.{by_hand} Your code runs
+on one processor core, without a network, with {call:g} seconds for one call and {total:g} for everything.
+
+## When you are stuck
+
+- *returned None*: the `...` is still there, or a `return` is missing.
+- *is not defined*, or a result that cannot be: restart the kernel and run all cells.
+- Try the smallest example that you can do by hand, and print the shape of every intermediate result.
+- Windows, and `otter check` stops with a `UnicodeDecodeError`: run `set PYTHONUTF8=1` first.
+"""
+
+
+def install_cell() -> str:
+    """The cell that installs what is missing."""
+    packages = "".join(f'    "{_PACKAGES[name]}": "{name}{bounds}",\n' for name, bounds in _ranges().items())
+    return _INSTALL.format(packages=f"{{\n{packages}}}")
+
+
+def requirements() -> str:
+    """The kit's requirements.txt."""
+    return "".join(f"{name}{bounds}\n" for name, bounds in _ranges().items()) + f"{_JUPYTER}\n"
+
+
+def readme(assignment: Assignment) -> str:
+    """The kit's README.md: one screen."""
+    rows: list[Question | Written] = [*assignment.questions, *assignment.written]
+    written = ", ".join(question.name for question in assignment.written)
+    return _README.format(
+        slug=assignment.slug,
+        title=assignment.title,
+        summary=assignment.summary,
+        first=assignment.questions[0].name,
+        rows="\n".join(f"| {row.name} {row.title} | {row.points:g} |" for row in rows),
+        by_hand=f" A person grades {written}." if written else "",
+        call=assignment.limits.call_seconds,
+        total=assignment.limits.total_seconds,
+    )
+
+
+def _ranges() -> dict[str, str]:
+    declared = [re.match(r"([\w-]+)\s*(.*)", line) for line in metadata.requires("autograder") or []]
+    bounds = {
+        match[1].lower(): ",".join(sorted(match[2].split(","), reverse=True)) for match in declared if match
+    }
+    return {name: bounds[name] for name in _PACKAGES}
