@@ -714,7 +714,8 @@ show(shuffle_the_tokens, needs="q4")
 # %% [markdown]
 # ## q5 · Multi-head attention
 #
-# One softmax per token can point in one direction only. *Multi-head* attention runs $h$ attentions of width
+# One softmax gives a token one set of weights: it cannot look for its subject and for its object at the same
+# time and tell the two apart. *Multi-head* attention runs $h$ attentions of width
 # $d_\text{head} = d_\text{model} / h$ side by side, each free to look for something else, and mixes their
 # results with one more matrix (Vaswani et al. 2017, section 3.2.2):
 #
