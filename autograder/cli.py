@@ -1,0 +1,84 @@
+"""The command line: thin, one function a command. Heavy imports stand inside the commands that need them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from autograder import __version__
+from autograder.assignment import Assignment, AssignmentError, load, slugs
+
+USAGE = 2  # exit code of wrong usage; 1: some could not be graded; 0: all were
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Grades deep-learning and physics assignments, judging from outside the student's process."""
+
+
+@main.command("list")
+def list_() -> None:
+    """Show the assignments, their questions and points."""
+    for slug in slugs():
+        assignment = _load(slug)
+        written = sum(question.points for question in assignment.written)
+        click.echo(f"{slug}: {assignment.title} ({assignment.possible:g} points, {written:g} more by hand)")
+        for question in assignment.questions:
+            click.echo(f"  {question.name:4} {question.points:4g}  {question.title} ({', '.join(question.defines)})")
+        for text in assignment.written:
+            click.echo(f"  {text.name:4} {text.points:4g}  {text.title} (written)")
+
+
+@main.command()
+@click.argument("slug", nargs=-1)
+def kit(slug: tuple[str, ...]) -> None:
+    """Regenerate student_template/ for SLUG..., or for all assignments."""
+    from autograder.kit import write
+
+    for name in slug or slugs():
+        click.echo(f"{name}: {write(_load(name))}")
+
+
+@main.command()
+@click.argument("slug")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Output folder.")
+def grade(slug: str, paths: tuple[Path, ...], output: Path) -> None:
+    """Grade submissions to SLUG: .py, .ipynb and .zip files, and folders of them.
+
+    Writes OUTPUT/results/<submission>.json and OUTPUT/grades.csv. Exit code 1: some could not be graded.
+    """
+    from autograder.sandbox.launch import launch
+
+    assignment = _load(slug)
+    zygote = launch()  # it imports torch while we do
+    try:
+        from autograder.batch import grade_all
+
+        sys.exit(grade_all(assignment, paths, output, zygote))
+    finally:
+        zygote.stop()
+
+
+@main.command()
+def doctor() -> None:
+    """Show which layers of isolation work on this machine, and what the missing ones would add."""
+    from autograder.sandbox.doctor import examine
+
+    sys.exit(0 if examine(click.echo) else 1)
+
+
+def _load(slug: str) -> Assignment:
+    try:
+        return load(slug)
+    except AssignmentError as error:
+        _stop(str(error))
+
+
+def _stop(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(USAGE)

@@ -1,0 +1,273 @@
+"""One submission against one assignment: a `Result` with everything that a report may want to say."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from autograder import diagnosis, suite
+from autograder.assignment import Assignment, Question
+from autograder.diagnosis import Diagnosis
+from autograder.sandbox.remote import Namespace
+from autograder.sandbox.session import Bounds, CellError, Code, Sandbox, Session, Usage
+from autograder.submission import Submission
+from autograder.suite import CaseResult, JudgedTestFile, Outcome
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class QuestionResult:
+    """One question of one submission.
+
+    Attributes:
+        score: points earned, by Otter's rules; 0 where `policy` is set.
+        policy: why the question earns nothing in spite of its tests, such as a forbidden operator.
+        note: said before the tests: not implemented yet, or what to mend first.
+        diagnosis: the mistake that explains the failures, if one was found.
+    """
+
+    name: str
+    title: str
+    score: float
+    possible: float
+    cases: list[CaseResult]
+    policy: str = ""
+    note: str = ""
+    diagnosis: Diagnosis | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether some case could not be judged, through no fault of the student."""
+        return any(case.outcome is Outcome.COULD_NOT_TELL for case in self.cases)
+
+
+@dataclass
+class Result:
+    """One submission, graded.
+
+    Attributes:
+        status: "graded"; "failed" (the submission cannot be read); "error" (the grader's own fault).
+        message: what the student should know about the submission as a whole.
+        detail: for staff.
+        files: the judged test files, as Otter's `GradingResults` takes them.
+    """
+
+    submission: str
+    status: str = "graded"
+    questions: list[QuestionResult] = field(default_factory=list)
+    possible: float = 0.0
+    message: str = ""
+    detail: str = ""
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    layers: list[str] = field(default_factory=list)
+
+    @property
+    def score(self) -> float:
+        """Points earned."""
+        return sum(question.score for question in self.questions)
+
+
+class Judge:
+    """Grades submissions to one assignment, one after the other.
+
+    Args:
+        assignment: what was asked.
+        sandbox: where student code runs.
+    """
+
+    def __init__(self, assignment: Assignment, sandbox: Sandbox) -> None:
+        self.assignment = assignment
+        self._sandbox = sandbox
+        self._suite = suite.load(assignment)
+        self._reference: dict[str, Any] | None = None
+        self._diagnostician: diagnosis.Diagnostician | None = None
+        self._sound: dict[int, bool] = {}
+        self._session: Session | None = None
+
+    def grade(self, submission: Submission, progress: Progress = lambda _: None) -> Result:
+        """Grades one submission; whatever it does, there is a result.
+
+        Args:
+            submission: what was handed in.
+            progress: is told each question as it begins.
+        """
+        started = time.perf_counter()
+        result = Result(submission.name, possible=self.assignment.possible, layers=self._sandbox.layers)
+        with Session(self._sandbox, _code(submission), _bounds(self.assignment)) as session:
+            self._session = session
+            namespace = Namespace(session, lambda name: _why_missing(name, session, submission))
+            for question in self.assignment.questions:
+                progress(question.name)
+                result.questions.append(self._question(question, session, namespace, submission))
+            self._session = None
+            result.message = _message(submission, session.cell_errors)
+        result.usage = session.usage
+        if any(question.undecided for question in result.questions):
+            result.status = "error"
+        _point_to_causes(self.assignment, result)
+        result.seconds = time.perf_counter() - started
+        return result
+
+    # -------------------------------------------------------------------------------------------------- one question
+
+    def _question(
+        self, question: Question, session: Session, namespace: Namespace, submission: Submission
+    ) -> QuestionResult:
+        file = self._suite[question.name]
+        session.recorder = []
+        self._first_case = True
+        cases = file.judge(namespace, self)
+        records, session.recorder = session.recorder, None
+        session.callbacks.clear()
+        result = QuestionResult(question.name, question.title, file.score, question.points, cases)
+        used = sorted(name for name in session.operators if _is_forbidden(name, question.forbidden))
+        if used:
+            result.score, result.policy = 0.0, _policy_text(question, used)
+        elif result.score < result.possible:
+            self._explain(result, question, records, submission, file)
+        return result
+
+    def _explain(
+        self, result: QuestionResult, question: Question, records: list[Any], submission: Submission, file: JudgedTestFile
+    ) -> None:
+        if result.score == 0 and _untouched(question, self.assignment, submission):
+            result.note = "This question is not implemented yet."
+            return
+        if self._diagnostician is None:
+            known = diagnosis.load_misconceptions(self.assignment)
+            self._diagnostician = diagnosis.Diagnostician(self._names_of_reference(), known)
+        result.diagnosis = self._diagnostician.explain(question.name, records)
+
+    def begin_case(self, question: str, case: str, seed: int) -> None:
+        """Called by the suite: random numbers and the operators' record start over."""
+        assert self._session is not None
+        self._session.start()
+        self._session.seed(seed, forget=self._first_case)
+        self._first_case = False
+
+    def passes_on_reference(self, body: Any) -> bool:
+        """Called by the suite for a case that failed: is the test itself sound? Asked once a case."""
+        if id(body) not in self._sound:
+            try:
+                body.call_func(self._names_of_reference())
+                self._sound[id(body)] = True
+            except Exception:
+                self._sound[id(body)] = False
+        return self._sound[id(body)]
+
+    def _names_of_reference(self) -> dict[str, Any]:
+        if self._reference is None:
+            self._reference = diagnosis.load_reference(self.assignment)
+        return self._reference
+
+
+def unreadable(name: str, possible: float, message: str) -> Result:
+    """The result for a submission that cannot be read: 0 points and what to do."""
+    return Result(name, status="failed", possible=possible, message=message)
+
+
+def broken(name: str, possible: float, error: BaseException) -> Result:
+    """The result for a submission that the grader failed to grade."""
+    text = "The grader could not grade this submission. That is not your fault; the course staff see this."
+    return Result(name, status="error", possible=possible, message=text, detail=f"{type(error).__name__}: {error}")
+
+
+def _code(submission: Submission) -> Code:
+    cells = tuple((cell.source, cell.line) for cell in submission.cells)
+    return Code(cells, submission.main.rsplit("/", 1)[-1], submission.kind == "notebook", submission.files)
+
+
+def _bounds(assignment: Assignment) -> Bounds:
+    limits = assignment.limits
+    return Bounds(
+        call_seconds=limits.call_seconds,
+        cell_seconds=limits.cell_seconds,
+        total_seconds=limits.total_seconds,
+        memory=limits.memory_mb << 20,
+        output=limits.output_kb << 10,
+    )
+
+
+def _is_forbidden(operator: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(operator, pattern) for pattern in patterns)
+
+
+def _policy_text(question: Question, used: list[str]) -> str:
+    names = ", ".join(used[:3])
+    return (
+        f"0 points: this question is to be written from scratch, but your code ran {names}, "
+        f"which {question.name} does not allow."
+    )
+
+
+def _untouched(question: Question, assignment: Assignment, submission: Submission) -> bool:
+    """Whether the kit's stubs of this question stand in the submission as they were handed out, and nothing else."""
+    template = assignment.template / f"{assignment.slug}.py"
+    if not template.exists():
+        return False
+    text = _flat(submission.text)
+    stubs = [_definition(template.read_text(encoding="utf-8"), name) for name in question.defines]
+    return all(stub and _flat(stub) in text for stub in stubs) and not any(
+        len(re.findall(rf"^\s*(?:def|class)\s+{name}\b|^{name}\s*=", submission.text, re.M)) > 1
+        for name in question.defines
+    )
+
+
+def _definition(source: str, name: str) -> str:
+    """The text of a top-level function or class: from its first line to the next line that is not indented."""
+    match = re.search(rf"^(?:def|class) {name}\b.*\n(?:(?:[ \t)].*)?\n)*", source + "\n", re.M)
+    return match.group().rstrip() if match else ""
+
+
+def _flat(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
+
+
+def _why_missing(name: str, session: Session, submission: Submission) -> str:
+    """What happened to the cell that should have defined a name."""
+    for error in session.cell_errors:
+        source = submission.cells[error.cell].source
+        if re.search(rf"^\s*(?:def|class)\s+{re.escape(name)}\b|^\s*{re.escape(name)}\s*=", source, re.M):
+            return f"The code that defines it stopped: {_told(error, submission)}"
+    return "Did you rename or delete it?"
+
+
+def _told(error: CellError, submission: Submission) -> str:
+    place = f"cell {error.cell + 1}" if submission.kind == "notebook" else submission.main.rsplit("/", 1)[-1]
+    if error.line is not None:
+        place += f", line {error.line}"
+    if error.kind == "SystemExit":
+        return f"{place}: it called sys.exit (or exit, or quit)."
+    return suite.clean(f"{place}: {error.text}" if error.kind in _WORDS else f"{place}: {error.kind}: {error.text}")
+
+
+_WORDS = ("Died", "TimedOut", "BadAnswer", "NotRun")  # their text is a sentence of its own
+
+
+def _message(submission: Submission, errors: list[CellError]) -> str:
+    """What the student should know about the submission as a whole."""
+    lines = list(submission.notes)
+    if errors:
+        lines.append("Some of your code stopped with an error; what follows it in the same cell was not run:")
+        lines += [f"- {_told(error, submission)}" for error in errors[:5]]
+        if len(errors) > 5:
+            lines.append(f"- and {len(errors) - 5} more")
+    return "\n".join(lines)
+
+
+def _point_to_causes(assignment: Assignment, result: Result) -> None:
+    """Where a question rests on one that failed and has no explanation of its own, says to mend that one first."""
+    failed = {question.name for question in result.questions if question.score < question.possible}
+    for question in result.questions:
+        rests_on = [name for name in assignment.question(question.name).rests_on if name in failed]
+        if question.name in failed and rests_on and not (question.diagnosis or question.note or question.policy):
+            names = " and ".join(rests_on)
+            question.note = f"If your solution calls that of {names}, mend {names} first, then look here again."
+
+

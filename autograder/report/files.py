@@ -1,0 +1,47 @@
+"""The output folder: `results/<submission>.json` as each submission is done, `grades.csv` over all of them.
+
+Every file is written beside its place and moved there, so that whoever reads meanwhile, or after a crash, finds a
+whole one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from autograder.assignment import Assignment
+from autograder.grading import Result
+from autograder.report import gradescope, grades
+
+
+class Output:
+    """Writes results as they come.
+
+    Args:
+        folder: the output folder; made if it does not exist.
+        assignment: what was asked.
+    """
+
+    def __init__(self, folder: Path, assignment: Assignment) -> None:
+        self.folder, self._assignment = folder, assignment
+        self._results: list[Result] = []
+        (folder / "results").mkdir(parents=True, exist_ok=True)
+
+    @property
+    def table(self) -> Path:
+        """Where `grades.csv` stands."""
+        return self.folder / "grades.csv"
+
+    def add(self, result: Result) -> None:
+        """Writes one submission's results and the table so far."""
+        self._results.append(result)
+        content = json.dumps(gradescope.to_dict(result, self._assignment), indent=2, ensure_ascii=False)
+        _write(self.folder / "results" / f"{result.submission}.json", content + "\n")
+        _write(self.table, grades.to_csv(self._results, self._assignment))
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, encoding="utf-8", errors="replace", newline="")
+    os.replace(beside, path)

@@ -1,0 +1,92 @@
+"""What isolation this machine gives: the layers, and a few attacks tried for real."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+from autograder.sandbox.errors import StudentFailure
+from autograder.sandbox.layers import LAYERS
+from autograder.sandbox.remote import Namespace
+from autograder.sandbox.session import Bounds, Code, Sandbox, Session
+
+_ATTACKS = f"""
+import os, socket, subprocess, ctypes
+
+def read_a_file_of_ours():
+    return len(open({str(Path(__file__).resolve().parents[1] / "cli.py")!r}).read())
+
+def write_outside():
+    open({"/var/tmp/autograder-doctor"!r}, "w").write("x")
+
+def start_a_program():
+    return subprocess.run(["true"]).returncode
+
+def start_a_process():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+def open_a_connection():
+    socket.create_connection(("127.0.0.1", 9), timeout=1)
+
+def signal_the_parent():
+    os.kill(os.getppid(), 0)
+
+def trace_the_parent():
+    open(f"/proc/{{os.getppid()}}/mem", "rb").close()
+
+def take_two_gigabytes():
+    return len(bytearray(2 << 30))
+"""
+_TRIED = [line.split("(")[0].removeprefix("def ") for line in _ATTACKS.splitlines() if line.startswith("def ")]
+
+
+def examine(say: Callable[[str], None], without: frozenset[str] = frozenset()) -> bool:
+    """Prints what holds here.
+
+    Args:
+        say: prints a line.
+        without: layers to leave off, to see what they add.
+
+    Returns:
+        Whether every attack was refused.
+    """
+    say(f"{platform.system()} {platform.release()}, {platform.machine()}, uid {os.getuid()}")
+    with Sandbox(without=without) as sandbox:
+        for name, meaning in LAYERS.items():
+            say(f"  {_state(name, sandbox, without):6} {name:14} {meaning}{_why(name, sandbox)}")
+        say("Tried in the sandbox:")
+        outcomes = _attack(sandbox)
+    for attack, refusal in outcomes.items():
+        say(f"  {'closed' if refusal else 'OPEN':6} {attack.replace('_', ' ')}{f': {refusal}' if refusal else ''}")
+    return all(outcomes.values())
+
+
+def _state(name: str, sandbox: Sandbox, without: frozenset[str]) -> str:
+    if name in sandbox.layers:
+        return "on"
+    return "off" if sandbox.reasons[name] or name in without else "spare"
+
+
+def _why(name: str, sandbox: Sandbox) -> str:
+    reason = sandbox.reasons[name]
+    return f"\n         missing: {reason}" if reason else ""
+
+
+def _attack(sandbox: Sandbox) -> dict[str, str]:
+    """Each attack with how it was refused; "" for one that worked."""
+    code = Code(((_ATTACKS, 1),), "attacks.py", False, {})
+    outcomes = {}
+    with Session(sandbox, code, Bounds(call_seconds=20)) as session:
+        names = Namespace(session, lambda name: "")
+        for attack in _TRIED:
+            try:
+                names.get(attack)()
+                outcomes[attack] = ""
+            except StudentFailure as refusal:
+                outcomes[attack] = str(refusal).splitlines()[0][:100]
+    return outcomes

@@ -1,0 +1,515 @@
+"""The student's functions and classes as the tests see them: proxies that are differentiable like the real thing.
+
+A call whose tensors require grad is a `torch.autograd.Function` whose backward runs in the child, to any order, so
+`out.sum().backward()`, `torch.autograd.gradcheck` and a training loop of the judge's own work unchanged. An instance
+of a student's `nn.Module` is an `nn.Module` here too: its parameters live in the judge and go over with every call.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from autograder.sandbox.errors import BadAnswer, Died, NotDefined
+from autograder.sandbox.session import Session
+from autograder.sandbox.wire import Encoder, Tree, WireError, decode
+
+MAX_PARAMETERS = 1000  # of one module; the language model has 30
+
+
+@dataclass
+class Record:
+    """One call as the judge saw it, for diagnosis: what went over and what came back.
+
+    Attributes:
+        name: the student's name that was called.
+        arguments, keywords: as they were before the call, with `requires_grad` as it was.
+        result: what came back; None where `error` is set.
+        error: name of the exception's type that the student's code raised.
+        changed: arguments (by position among the tensors) that the call modified, with their new values.
+        gradients: pairs of output cotangents and input cotangents of each backward pass.
+        instance: for a call of a module, the record of its construction.
+        parameters: for a call of a module, its parameters at that time.
+    """
+
+    name: str
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    grad_enabled: bool
+    seed: int
+    tensors: list[torch.Tensor] = field(default_factory=list)
+    result: Any = None
+    outputs: list[torch.Tensor] = field(default_factory=list)
+    error: str | None = None
+    changed: dict[int, torch.Tensor] = field(default_factory=dict)
+    gradients: list[tuple[list[torch.Tensor | None], list[torch.Tensor | None]]] = field(default_factory=list)
+    instance: Record | None = None
+    parameters: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class NodeHandle:
+    """Lets the child forget a call's graph when the judge's graph is gone."""
+
+    _next = 0
+
+    def __init__(self, session: Session) -> None:
+        NodeHandle._next += 1
+        self.number = NodeHandle._next
+        self.generation = session.generation
+        weakref.finalize(self, session.dead_nodes.append, self.number)
+
+
+@dataclass
+class Call:
+    """Everything about one call but its differentiable inputs."""
+
+    session: Session
+    target: Tree
+    arguments: Tree
+    modules: list[Tree]
+    generators: list[int]
+    owners: dict[int, torch.Generator]
+    record: Record | None
+    names: tuple[str, ...] = ()
+    handle: NodeHandle | None = None
+    result: Tree = None
+    differentiable: list[bool] = field(default_factory=list)
+
+    def run(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Has the child make the call; the tensors of its result."""
+        session = self.session
+        self.handle = NodeHandle(session)
+        message = {
+            "op": "call", "node": self.handle.number, "target": self.target, "arguments": self.arguments,
+            "modules": self.modules, "generators": self.generators, "grad": torch.is_grad_enabled() or self._wants_grad,
+        }  # fmt: skip
+        answer, tensors = session.request(message, inputs)
+        self.result = answer.get("result")
+        outputs = self._split(answer, inputs, tensors)
+        self.differentiable = [tensor.requires_grad for tensor in outputs]
+        return [tensor.detach() for tensor in outputs]
+
+    _wants_grad: bool = False
+
+    def _split(
+        self, answer: dict[str, Any], inputs: list[torch.Tensor], tensors: list[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """Takes the answer's tensors apart: outputs, changed inputs, advanced generators."""
+        count, changed = answer.get("outputs"), answer.get("changed")
+        if type(count) is not int or not isinstance(changed, list) or count < 0:
+            raise self._malformed()
+        if len(tensors) != count + len(changed) + len(self.generators):
+            raise self._malformed()
+        for index, new in zip(changed, tensors[count:], strict=False):
+            self._write_back(index, inputs, new)
+        for index, state in zip(self.generators, tensors[count + len(changed) :], strict=True):
+            if state.dtype is not torch.uint8 or state.shape != self.owners[index].get_state().shape:
+                raise self._malformed()
+            self.owners[index].set_state(state)
+        return tensors[:count]
+
+    def _write_back(self, index: Any, inputs: list[torch.Tensor], new: torch.Tensor) -> None:
+        """A change that the student made to an argument is made here too."""
+        if type(index) is not int or not 0 <= index < len(inputs):
+            raise self._malformed()
+        old = inputs[index]
+        if old.shape != new.shape or old.dtype != new.dtype:
+            raise BadAnswer("An argument was given another shape or dtype by the call.")
+        with torch.no_grad():
+            old.detach().copy_(new)
+        if self.record is not None:
+            self.record.changed[index] = new
+
+    @staticmethod
+    def _malformed() -> BadAnswer:
+        return BadAnswer("What came back from your code is not a proper answer.")
+
+
+class _Forward(torch.autograd.Function):
+    """The call, as a node of the judge's graph."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        outputs = call.run(list(inputs))
+        ctx.call = call
+        ctx.save_for_backward(*inputs)
+        ctx.mark_non_differentiable(*[o for o, yes in zip(outputs, call.differentiable, strict=True) if not yes])
+        ctx.set_materialize_grads(False)
+        return tuple(outputs) or (torch.empty(0),)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+        inputs = ctx.saved_tensors
+        assert ctx.call.handle is not None
+        found = _Backward.apply(
+            ctx.call, ctx.call.handle, len(inputs), torch.is_grad_enabled(), *inputs, *cotangents
+        )
+        return (None, *found)
+
+
+class _Backward(torch.autograd.Function):
+    """A backward pass in the child; itself differentiable, so that second derivatives work."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, call: Call, handle: NodeHandle, count: int, create: bool, *tensors: torch.Tensor | None
+    ) -> tuple[torch.Tensor | None, ...]:
+        inputs, cotangents = tensors[:count], tensors[count:]
+        new = NodeHandle(call.session)
+        sent = [g for g in cotangents if g is not None]
+        numbers = iter(range(len(sent)))
+        message = {
+            "op": "gradient", "node": handle.number, "new": new.number, "create_graph": create,
+            "cotangents": [None if g is None else next(numbers) for g in cotangents],
+        }  # fmt: skip
+        if handle.generation != call.session.generation:
+            raise Died("The process that made this call has ended.")
+        answer, found = call.session.request(message, sent)
+        gradients = _aligned(answer.get("present"), found, inputs)
+        if call.record is not None:
+            call.record.gradients.append((_copies(cotangents), _copies(gradients)))
+        ctx.call, ctx.new, ctx.count = call, new, count
+        ctx.given = [g is not None for g in cotangents]
+        ctx.found = [g is not None for g in gradients]
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
+        return tuple(gradients)
+
+    @staticmethod
+    def backward(ctx: Any, *second: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+        tensors = ctx.saved_tensors
+        inputs, cotangents = tensors[: ctx.count], tensors[ctx.count :]
+        present = [g for g in cotangents if g is not None]
+        incoming = [g for g, yes in zip(second, ctx.found, strict=True) if yes]
+        found = _Backward.apply(
+            ctx.call, ctx.new, len(inputs) + len(present), torch.is_grad_enabled(), *inputs, *present, *incoming
+        )
+        rest = iter(found[len(inputs) :])
+        return (None, None, None, None, *found[: len(inputs)], *(next(rest) if yes else None for yes in ctx.given))
+
+
+def _aligned(present: Any, found: list[torch.Tensor], inputs: tuple[torch.Tensor | None, ...]) -> list[Any]:
+    """The gradients at the places of the inputs that they belong to, each checked for shape and dtype."""
+    if not isinstance(present, list) or len(present) != len(inputs) or present.count(True) != len(found):
+        raise BadAnswer("The gradients that came back do not fit the inputs.")
+    rest = iter(found)
+    gradients = [next(rest) if yes is True else None for yes in present]
+    for tensor, gradient in zip(inputs, gradients, strict=True):
+        if gradient is not None and (
+            tensor is None or gradient.shape != tensor.shape or gradient.dtype != tensor.dtype
+        ):
+            raise BadAnswer("A gradient came back with another shape or dtype than its input.")
+    return gradients
+
+
+def _copies(tensors: Any) -> list[torch.Tensor | None]:
+    return [None if tensor is None else tensor.detach().clone() for tensor in tensors]
+
+
+# -------------------------------------------------------------------------------------------------------- encoding
+
+
+class Outgoing:
+    """Encodes the arguments of one call, collecting the modules, generators and functions among them."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.encoder = Encoder(self._special)
+        self.modules: dict[int, tuple[RemoteModule, Tree]] = {}
+        self.owners: dict[int, torch.Generator] = {}
+
+    def _special(self, value: Any) -> Tree | None:
+        if isinstance(value, torch.Generator):
+            index = self.encoder.tensor(value.get_state())
+            self.owners[index] = value
+            self._keep = value
+            return {"g": index}
+        if isinstance(value, RemoteModule):
+            self.add_module(value)
+            return {"h": value.target}
+        if isinstance(value, (RemoteObject, RemoteFunction)):
+            return {"h": value.target}
+        if callable(value):
+            self.session.callbacks.append(_callback(value))
+            return {"c": len(self.session.callbacks) - 1}
+        return None
+
+    def add_module(self, module: RemoteModule) -> None:
+        """Sends a module's parameters along; they are inputs of the call, and differentiable."""
+        root = module.root
+        if id(root) in self.modules:
+            return
+        indices = {name: self.encoder.tensor(p) for name, p in root.remote_parameters()}
+        tree = {"target": root.target, "training": root.training, "parameters": indices}
+        self.modules[id(root)] = (root, tree)
+
+
+def _callback(function: Callable[..., Any]) -> Callable[[Tree, list[torch.Tensor]], tuple[Tree, list[torch.Tensor]]]:
+    """A function of the judge's, for the child to call: plain data in, plain data out, no gradient."""
+
+    def serve(arguments: Tree, tensors: list[torch.Tensor]) -> tuple[Tree, list[torch.Tensor]]:
+        try:
+            with torch.no_grad():
+                args, kwargs = decode(arguments, [tensor.detach() for tensor in tensors])
+                encoder = Encoder()
+                return {"result": encoder.tree(function(*args, **kwargs))}, encoder.tensors
+        except WireError:
+            raise
+        except Exception as error:  # what the student passed does not suit the function: an error at the student's line
+            return {"error": f"{type(error).__name__}: {error}"[:500]}, []
+
+    return serve
+
+
+def invoke(session: Session, target: Tree, name: str, args: Any, kwargs: Any, module: RemoteModule | None = None) -> Any:
+    """Makes one call of the student's code.
+
+    Args:
+        session: the submission.
+        target: what is called, as the child finds it.
+        name: what a report calls it.
+        args, kwargs: arguments: plain data, tensors, generators, functions of the judge's, other proxies.
+        module: the module whose method is called, if any; its parameters are inputs too.
+    """
+    outgoing = Outgoing(session)
+    arguments = outgoing.encoder.tree((args, kwargs))
+    if module is not None:
+        outgoing.add_module(module)
+    inputs = outgoing.encoder.tensors
+    record = _record(session, name, args, kwargs, inputs, module) if session.recorder is not None else None
+    modules = [tree for _, tree in outgoing.modules.values()]
+    call = Call(session, target, arguments, modules, list(outgoing.owners), outgoing.owners, record)
+    try:
+        outputs = _run(call, inputs)
+        result = decode(call.result, outputs, lambda tree: _handle(session, tree, outputs, call.differentiable, record))
+    except WireError as error:
+        raise BadAnswer(f"What `{name}` returned cannot be passed on: {error}.") from None
+    except Exception as error:
+        if record is not None:
+            record.error = getattr(error, "kind", type(error).__name__)
+        raise
+    if record is not None:
+        record.result, record.outputs = _copied(result), [_copy(tensor) for tensor in outputs]
+    return result
+
+
+def _run(call: Call, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)):
+        return call.run(inputs)
+    call._wants_grad = True
+    outputs = list(_Forward.apply(call, *inputs))
+    return outputs if call.differentiable else []
+
+
+def _record(
+    session: Session, name: str, args: Any, kwargs: Any, inputs: list[torch.Tensor], module: RemoteModule | None
+) -> Record:
+    record = Record(name, _copied(args), _copied(kwargs), torch.is_grad_enabled(), session._seed)
+    record.tensors = [_copy(tensor) for tensor in inputs]
+    if module is not None:
+        record.instance = module.root.construction
+        record.parameters = {key: _copy(p) for key, p in module.root.remote_parameters()}
+    session.recorder.append(record)
+    return record
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().clone().requires_grad_(tensor.requires_grad)
+
+
+def _copied(value: Any) -> Any:
+    """Arguments or a result with copies of their tensors; one that occurs twice stays one."""
+    memory: dict[int, torch.Tensor] = {}
+
+    def walk(item: Any) -> Any:
+        if isinstance(item, torch.Tensor):
+            return memory.setdefault(id(item), _copy(item))
+        if isinstance(item, torch.Generator):
+            return item.clone_state()
+        if isinstance(item, (list, tuple)):
+            return type(item)(walk(part) for part in item)
+        if isinstance(item, dict):
+            return {key: walk(part) for key, part in item.items()}
+        return item
+
+    return walk(value)
+
+
+# --------------------------------------------------------------------------------------------------------- proxies
+
+
+def _handle(
+    session: Session, tree: Tree, tensors: list[torch.Tensor], trainable: list[bool], record: Record | None = None
+) -> Any:
+    """A proxy for what the child could not send as data; everything in the tree is checked."""
+    body = tree.get("h")
+    if not isinstance(body, dict) or type(body.get("number")) is not int:
+        raise WireError("a malformed handle")
+    target = {"object": body["number"], "path": []}
+    type_name = str(body.get("type"))[:80]
+    if "parameters" not in body:
+        return RemoteObject(session, target, type_name)
+    entries = body["parameters"]
+    if not isinstance(entries, list) or len(entries) > MAX_PARAMETERS:
+        raise WireError("too many parameters")
+    parameters = []
+    for name, index in entries:
+        value = tensors[index].detach().clone()
+        parameters.append((str(name)[:200], nn.Parameter(value, requires_grad=trainable[index])))
+    return RemoteModule(session, target, type_name, parameters, body.get("training") is True, record)
+
+
+class RemoteObject:
+    """Something of the student's that is neither data nor a module: attributes and calls go to the child."""
+
+    def __init__(self, session: Session, target: Tree, type_name: str) -> None:
+        self.session, self.target, self.type_name = session, target, type_name
+        self._generation = session.generation
+
+    def __repr__(self) -> str:
+        return f"<an object of type {self.type_name}>"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        _same_child(self.session, self._generation)
+        return _attribute(self.session, self.target, name, f"{self.type_name}.{name}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        _same_child(self.session, self._generation)
+        return invoke(self.session, self.target, self.type_name, args, kwargs)
+
+
+def _attribute(session: Session, target: Tree, attribute: str, name: str) -> Any:
+    """An attribute as data, or as a proxy that remembers where it hangs."""
+    below = {**target, "path": [*target["path"], attribute]}
+    answer, tensors = session.request({"op": "attribute", "target": below})
+    tree = answer.get("result")
+    if isinstance(tree, dict) and "h" in tree:
+        return RemoteObject(session, below, name)
+    return decode(tree, tensors)
+
+
+def _same_child(session: Session, generation: int) -> None:
+    if session.generation != generation or not session.alive:
+        raise Died("The process that held this object has ended.")
+
+
+class RemoteFunction:
+    """A function or class of the student's, by name; a child that died is replaced when it is called."""
+
+    def __init__(self, session: Session, name: str) -> None:
+        self.session, self.target = session, {"name": name, "path": []}
+        self.__name__ = name
+
+    def __repr__(self) -> str:
+        return f"<the submission's {self.__name__}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.session.start()
+        return invoke(self.session, self.target, self.__name__, args, kwargs)
+
+
+class RemoteModule(nn.Module):
+    """An instance of a student's `nn.Module`; submodules are reached by the same names.
+
+    Args:
+        session: the submission.
+        target: where the child keeps it.
+        type_name: its class.
+        parameters: its parameters as they were initialised, under the names that the child knows.
+        training: whether it is in training mode.
+        construction: the record of the call that made it.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        target: Tree,
+        type_name: str,
+        parameters: list[tuple[str, nn.Parameter]],
+        training: bool,
+        construction: Record | None,
+    ) -> None:
+        super().__init__()
+        self.__dict__.update(session=session, target=target, type_name=type_name, root=self, construction=construction)
+        self.__dict__.update(_generation=session.generation, _remote=parameters)
+        for name, parameter in parameters:
+            self._graft(name.split("."), parameter)
+        self.train(training)
+
+    def _graft(self, path: list[str], parameter: nn.Parameter) -> None:
+        """Registers a parameter, making the modules on the way to it."""
+        owner: nn.Module = self
+        for depth, part in enumerate(path[:-1]):
+            if part not in owner._modules:
+                below = RemoteModule.__new__(RemoteModule)
+                nn.Module.__init__(below)
+                target = {**self.target, "path": [*self.target["path"], *path[: depth + 1]]}
+                below.__dict__.update(self.__dict__ | {"_parameters": {}, "_modules": {}, "target": target})
+                below.__dict__.update(type_name=f"{self.type_name}.{part}", root=self)
+                owner._modules[part] = below
+            owner = owner._modules[part]  # type: ignore[assignment]
+        owner._parameters[path[-1]] = parameter
+
+    def remote_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The parameters that the child knows, under its names."""
+        return iter(self._remote)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The student's forward."""
+        _same_child(self.session, self._generation)
+        return invoke(self.session, self.target, self.type_name, args, kwargs, module=self)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name.startswith("_"):
+                raise
+        _same_child(self.session, self._generation)
+        return _attribute(self.session, self.target, name, f"{self.type_name}.{name}")
+
+    def __repr__(self) -> str:
+        return f"<a {self.type_name} of the submission>"
+
+
+class Namespace(dict[str, Any]):
+    """What Otter takes a test's arguments from: the names that the submission defines.
+
+    Args:
+        session: the submission.
+        explain: given a name that is missing, says more about why.
+    """
+
+    def __init__(self, session: Session, explain: Callable[[str], str]) -> None:
+        super().__init__()
+        self._session, self._explain = session, explain
+        self._found: dict[tuple[int, str], str] = {}
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The student's function or class as a proxy, another value as plain data.
+
+        Raises:
+            NotDefined: the submission has no such name.
+        """
+        self._session.start()
+        key = (self._session.generation, name)
+        if key not in self._found:
+            answer, _ = self._session.request({"op": "describe", "name": name})
+            self._found[key] = str(answer.get("found"))
+        if self._found[key] in ("function", "class"):
+            return RemoteFunction(self._session, name)
+        if self._found[key] == "value":
+            answer, tensors = self._session.request({"op": "attribute", "target": {"name": name, "path": []}})
+            flags = [tensor.requires_grad for tensor in tensors]
+            return decode(answer.get("result"), tensors, lambda tree: _handle(self._session, tree, tensors, flags))
+        raise NotDefined(f"`{name}` is not defined in your submission. {self._explain(name)}".strip())
+
+
+

@@ -1,0 +1,436 @@
+"""The judge's side of one submission: its child, its cells, its limits, its usage.
+
+A child that dies or overruns is ended; the next request starts a fresh one, which runs the cells again, so that what
+happened costs the case in which it happened and no other. A cell that itself ends or hangs the child is left out
+the next time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autograder.sandbox import layers
+from autograder.sandbox.errors import BadAnswer, Died, SandboxError, StudentError, TimedOut, student_error
+from autograder.sandbox.launch import Launched, launch
+from autograder.sandbox.wire import Channel, Tree, WireError
+
+WARM = ("IPython.core.interactiveshell", "matplotlib.pyplot")  # 0.1 s and 0.5 s to import, once for all children
+MAX_FATAL_CELLS = 3  # cells that end the process: after so many, what follows them is not run at all
+START_SECONDS = 60  # for the zygote and for the confinement of a child: 2 s and 10 ms here; more is the machine's fault
+NODES_BEFORE_FREEING = 20
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one submission may use.
+
+    Args:
+        call_seconds: wall time of one call of the student's code.
+        cell_seconds: wall time of one cell.
+        total_seconds: wall time of the submission's code altogether.
+        memory: bytes above the warm interpreter.
+        file_size: bytes of one file that it writes.
+        output: bytes of printed text that are kept.
+    """
+
+    call_seconds: float = 10.0
+    cell_seconds: float = 60.0
+    total_seconds: float = 300.0
+    memory: int = 1 << 30
+    file_size: int = 64 << 20
+    output: int = 64 << 10
+
+
+@dataclass(frozen=True)
+class Code:
+    """What is to be run: cells in order, and the files that lie beside them.
+
+    Args:
+        cells: (source, first line) of each cell.
+        filename: what a traceback calls the file.
+        notebook: cells run in an IPython shell, with magics; else as plain Python.
+        files: content of the private folder, by relative path.
+    """
+
+    cells: tuple[tuple[str, int], ...]
+    filename: str
+    notebook: bool
+    files: dict[str, bytes]
+
+
+@dataclass
+class CellError:
+    """A cell that stopped with an error, or ended the process."""
+
+    cell: int
+    line: int | None
+    kind: str
+    text: str
+    trace: str = ""
+
+
+@dataclass
+class Usage:
+    """What a submission used, over all its children."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_mb: float = 0.0
+    starts: int = 0
+    output: str = ""
+
+
+class Sandbox:
+    """Owns one zygote; gives out sessions, one after the other.
+
+    Args:
+        launched: a zygote that was started earlier, to save time.
+        without: layers to leave off, for tests of platforms that lack them.
+
+    Attributes:
+        reasons: for each layer why it is off on this machine, "" where it works.
+        layers: the layers that are put on each child.
+    """
+
+    def __init__(self, launched: Launched | None = None, without: frozenset[str] = frozenset()) -> None:
+        self._launched = launched or launch()
+        self._control = self._launched.control
+        self._control.settimeout(START_SECONDS)
+        ready = self._answer()
+        self.reasons: dict[str, str] = ready["layers"]
+        self.layers = layers.active(self.reasons, without)
+        self._base = Path(tempfile.mkdtemp(prefix="autograder-"))
+        self._base.chmod(0o711)  # a submission's own user passes through, but can't list who else is here
+        self._children = 0
+        self.warm(WARM)
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def warm(self, modules: tuple[str, ...]) -> None:
+        """Has the zygote import these when it has nothing else to do."""
+        self._control.sendall(json.dumps({"op": "warm", "modules": list(modules)}).encode() + b"\n")
+
+    def close(self) -> None:
+        """Ends the zygote and all children, and removes their folders."""
+        self._launched.stop()
+        shutil.rmtree(self._base, ignore_errors=True)
+
+    def spawn(self, bounds: Bounds, files: dict[str, bytes], output: int) -> tuple[int, Path, Channel]:
+        """Starts a confined child in a folder of its own that holds `files`.
+
+        Returns:
+            Its process id, its folder and the channel to it.
+
+        Raises:
+            SandboxError: it could not be started or confined; the student has no part in that.
+        """
+        self._children += 1
+        uid = layers.uid_for(self._children)
+        box = self._make_box(files, uid if "user" in self.layers else None)
+        ours, theirs = socket.socketpair()
+        job = {
+            "op": "spawn", "box": str(box), "uid": uid, "layers": self.layers, "memory": bounds.memory,
+            "file_size": bounds.file_size, "cpu_seconds": math.ceil(bounds.total_seconds) + 1,
+        }  # fmt: skip
+        try:
+            socket.send_fds(self._control, [json.dumps(job).encode() + b"\n"], [theirs.fileno(), output])
+            pid = self._answer()["pid"]
+        except OSError as error:
+            raise SandboxError(f"the fork server does not answer: {error}") from error
+        finally:
+            theirs.close()
+        channel = Channel(ours)
+        channel.within(START_SECONDS)
+        try:
+            channel.receive()
+        except (EOFError, OSError, WireError, TimeoutError) as error:
+            self.end(pid)
+            raise SandboxError(f"a child could not be confined: {_tail(output)}") from error
+        return pid, box, channel
+
+    def end(self, pid: int) -> dict[str, Any]:
+        """Kills and reaps one child: `status` (as in subprocess), `cpu` seconds, `peak_kb`."""
+        try:
+            self._control.sendall(json.dumps({"op": "end", "pid": pid}).encode() + b"\n")
+            return self._answer()
+        except OSError as error:
+            raise SandboxError(f"the fork server does not answer: {error}") from error
+
+    def _answer(self) -> dict[str, Any]:
+        data = b""
+        while not data.endswith(b"\n"):
+            block = self._control.recv(1 << 16)
+            if not block:
+                raise SandboxError("the fork server ended; `autograder doctor` shows what is missing")
+            data += block
+        answer = json.loads(data)
+        assert isinstance(answer, dict)
+        return answer
+
+    def _make_box(self, files: dict[str, bytes], uid: int | None) -> Path:
+        box = self._base / str(self._children)
+        box.mkdir(mode=0o700)
+        for name, content in files.items():
+            path = box / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        if uid is not None:
+            for path in [box, *box.rglob("*")]:
+                os.chown(path, uid, uid)
+        return box
+
+
+@dataclass
+class Session:
+    """One submission in the sandbox.
+
+    Args:
+        sandbox: where its children come from.
+        code: what is run.
+        bounds: what it may use.
+
+    Attributes:
+        generation: counts the children; what belonged to an earlier one is gone.
+        cell_errors: what went wrong in the cells, as of the last start.
+        operators: names of the operators that ran since the last `seed(forget=True)`.
+        usage: what was used so far.
+    """
+
+    sandbox: Sandbox
+    code: Code
+    bounds: Bounds
+    generation: int = 0
+    cell_errors: list[CellError] = field(default_factory=list)
+    operators: set[str] = field(default_factory=set)
+    usage: Usage = field(default_factory=Usage)
+    recorder: Any = None
+    callbacks: list[Any] = field(default_factory=list)
+    dead_nodes: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._output = tempfile.TemporaryFile(mode="a+b")  # noqa: SIM115  a file: nobody has to drain it, unlike a pipe
+        self._pid: int | None = None
+        self._box: Path | None = None
+        self._channel: Channel | None = None
+        self._fatal: dict[int, CellError] = {}
+        self._seed = 0
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ----------------------------------------------------------------------------------------------- life and death
+
+    @property
+    def alive(self) -> bool:
+        """Whether a child is there to answer."""
+        return self._channel is not None
+
+    def start(self) -> None:
+        """Makes sure that a child is there and has run the cells.
+
+        Raises:
+            SandboxError: no child could be started.
+            TimedOut: the time for the submission is used up.
+        """
+        while not self.alive:
+            if self.usage.seconds > self.bounds.total_seconds:
+                raise TimedOut(f"The time for one submission ({self.bounds.total_seconds:g} s) is used up.")
+            self._pid, self._box, self._channel = self.sandbox.spawn(
+                self.bounds, self.code.files, self._output.fileno()
+            )
+            self.generation += 1
+            self.usage.starts += 1
+            self.dead_nodes.clear()
+            self._run_cells()
+
+    def _run_cells(self) -> None:
+        self.cell_errors = []
+        for number, (source, line) in enumerate(self.code.cells):
+            if number in self._fatal or len(self._fatal) >= MAX_FATAL_CELLS and number > max(self._fatal):
+                self.cell_errors.append(self._fatal.get(number) or _not_run(number))
+                continue
+            name = f"cell {number + 1}" if self.code.notebook else self.code.filename
+            message = {"op": "cell", "source": source, "line": line, "filename": name, "notebook": self.code.notebook}
+            try:
+                answer, _ = self.request(message, seconds=self.bounds.cell_seconds)
+            except (Died, TimedOut, BadAnswer) as error:
+                self._fatal[number] = CellError(number, None, type(error).__name__, str(error))
+                return  # `start` tries again, without this cell
+            if isinstance(answer.get("error"), dict):
+                self.cell_errors.append(_cell_error(number, answer["error"]))
+        if self._seed:
+            self._send_seed(forget=False)
+
+    def kill(self) -> str:
+        """Ends the child; says in words how it had ended by itself, if it had."""
+        if self._channel is None or self._pid is None:
+            return "was ended"
+        self._channel.close()
+        self._channel = None
+        report = self.sandbox.end(self._pid)
+        self.usage.cpu_seconds += report.get("cpu") or 0.0
+        self.usage.peak_mb = max(self.usage.peak_mb, (report.get("peak_kb") or 0) / 1024)
+        if self._box is not None:
+            shutil.rmtree(self._box, ignore_errors=True)
+        return how_it_ended(report.get("status"))
+
+    def close(self) -> None:
+        """Ends the child and keeps what it printed in `usage.output`."""
+        self.kill()
+        self.usage.output = _excerpt(self._output, self.bounds.output)
+        self._output.close()
+
+    # ------------------------------------------------------------------------------------------------------ requests
+
+    def seed(self, seed: int, forget: bool = False) -> None:
+        """Fixes the random numbers that follow, also in a child that has to be started anew.
+
+        Args:
+            seed: the same seed gives the same numbers, whatever ran before.
+            forget: also forget the operators seen so far: a new question begins.
+        """
+        self._seed = seed
+        if forget:
+            self.operators.clear()
+        if self.alive:
+            self._send_seed(forget)
+
+    def _send_seed(self, forget: bool) -> None:
+        self.request({"op": "seed", "seed": self._seed, "forget": forget})
+
+    def request(
+        self, message: Tree, tensors: list[torch.Tensor] | None = None, seconds: float | None = None
+    ) -> tuple[dict[str, Any], list[torch.Tensor]]:
+        """Sends one message to the child that is there and waits for the answer.
+
+        Args:
+            message: `{"op": ...}`.
+            tensors: the frame's tensors.
+            seconds: how long it may take; by default that of a call.
+
+        Raises:
+            StudentError: the student's code raised an exception.
+            TimedOut, Died, BadAnswer: the child is gone now, for this reason.
+        """
+        limit = min(seconds or self.bounds.call_seconds, max(0.1, self.bounds.total_seconds - self.usage.seconds))
+        started = time.monotonic()
+        try:
+            return self._exchange(message, tensors, limit)
+        except TimeoutError:
+            self.kill()
+            raise TimedOut(_timeout_text(message, limit, self.bounds)) from None
+        except (EOFError, ConnectionError):
+            raise Died(f"Python itself {self.kill()}.") from None
+        except WireError as error:
+            self.kill()
+            raise BadAnswer(f"What came back cannot be passed on: {error}.") from None
+        finally:
+            self.usage.seconds += time.monotonic() - started
+
+    def _exchange(
+        self, message: Tree, tensors: list[torch.Tensor] | None, limit: float
+    ) -> tuple[dict[str, Any], list[torch.Tensor]]:
+        channel = self._channel
+        if channel is None:
+            raise Died("The process that held this object has ended.")
+        channel.within(limit)
+        if len(self.dead_nodes) >= NODES_BEFORE_FREEING:
+            channel.send({"op": "free", "nodes": self.dead_nodes[:]})
+            self.dead_nodes.clear()
+        channel.send(message, tensors)
+        answer, out = channel.receive()
+        while "callback" in answer:
+            self._serve_callback(channel, answer, out)
+            answer, out = channel.receive()
+        self._note_operators(answer.get("operators"))
+        if answer.get("ok") is not True:
+            raise _error_from(answer)
+        return answer, out
+
+    def _serve_callback(self, channel: Channel, call: dict[str, Any], tensors: list[torch.Tensor]) -> None:
+        number = call["callback"]
+        if type(number) is not int or not 0 <= number < len(self.callbacks):
+            raise WireError("a call to a function that was not offered")
+        reply, out = self.callbacks[number](call.get("arguments"), tensors)
+        channel.send(reply, out)
+
+    def _note_operators(self, names: Any) -> None:
+        if isinstance(names, list):
+            self.operators.update(name for name in names[:10_000] if isinstance(name, str))
+
+
+def _error_from(answer: dict[str, Any]) -> StudentError:
+    kind, text, trace = (str(answer.get(key, ""))[:4000] for key in ("kind", "text", "trace"))
+    bases = answer.get("bases")
+    names = [base for base in bases if isinstance(base, str)][:10] if isinstance(bases, list) else []
+    return student_error(kind[:100], text, trace, names)
+
+
+def _cell_error(number: int, error: dict[str, Any]) -> CellError:
+    line = error.get("line")
+    kind, text, trace = (str(error.get(key, ""))[:4000] for key in ("kind", "text", "trace"))
+    return CellError(number, line if type(line) is int else None, kind[:100], text, trace)
+
+
+def _not_run(number: int) -> CellError:
+    return CellError(number, None, "NotRun", f"not run: {MAX_FATAL_CELLS} cells before it ended the process")
+
+
+def _timeout_text(message: Tree, limit: float, bounds: Bounds) -> str:
+    if limit < min(bounds.call_seconds, bounds.cell_seconds):
+        return f"It was stopped: the time for one submission ({bounds.total_seconds:g} s) was used up."
+    what = "cell" if message.get("op") == "cell" else "call"
+    return f"It was stopped: one {what} may take {limit:g} s. Is there a loop that never ends?"
+
+
+def how_it_ended(status: int | None) -> str:
+    """In words, what an exit status says (negative: the signal that ended it)."""
+    if status is None or status == -signal.SIGKILL:
+        return "was ended"
+    if status >= 0:
+        return f"was ended by the code with exit code {status} (os._exit or similar)"
+    known = {
+        signal.SIGSEGV: "crashed (segmentation fault)",
+        signal.SIGABRT: "crashed (abort)",
+        signal.SIGBUS: "crashed (bus error)",
+        signal.SIGFPE: "crashed (floating-point exception)",
+        signal.SIGXCPU: "was stopped: it used too much processor time",
+        signal.SIGSYS: "was stopped: it made a system call that is not allowed",
+    }
+    return known.get(signal.Signals(-status), f"was ended by signal {-status}")
+
+
+def _tail(descriptor: int) -> str:
+    size = os.fstat(descriptor).st_size
+    return os.pread(descriptor, 2000, max(0, size - 2000)).decode(errors="replace").strip()
+
+
+def _excerpt(file: Any, bound: int) -> str:
+    """The beginning and the end of what was printed."""
+    size = os.fstat(file.fileno()).st_size
+    head = os.pread(file.fileno(), min(size, bound), 0)
+    if size <= bound:
+        return head.decode(errors="replace")
+    half = bound // 2
+    tail = os.pread(file.fileno(), half, size - half)
+    gap = f"\n[... {size - 2 * half:,} bytes left out ...]\n"
+    return head[:half].decode(errors="replace") + gap + tail.decode(errors="replace")

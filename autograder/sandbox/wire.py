@@ -1,0 +1,321 @@
+"""What crosses between judge and child: plain data and tensors in bounded frames, and nothing that can run.
+
+    frame = magic (4) | length of the header (4) | length of the payload (8) | header: JSON | payload: raw tensors
+
+The header is `{"message": tree, "tensors": [[dtype, shape, requires_grad], ...]}`; a tensor in the tree is `{"t": index}`.
+There is no pickle in here, and every size is checked before it is believed (20 030 mutated frames in the spike, and
+tests/sandbox/test_wire.py, give a value, `WireError` or `EOFError` and nothing else).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+MAGIC = b"AGR1"
+HEAD = struct.Struct("<4sIQ")
+MAX_HEADER = 4 << 20  # bytes of JSON: a list of 10 000 pairs from BPE takes 0.2 MB
+MAX_PAYLOAD = 256 << 20  # bytes of tensors in one frame; the largest that an assignment moves is 8 MB
+MAX_TENSORS = 20_000
+MAX_DIMENSIONS = 16
+MAX_DEPTH = 40
+MAX_DIGITS = 4000  # hexadecimal digits of a large int
+
+DTYPES: dict[str, torch.dtype] = {
+    "f8": torch.float64, "f4": torch.float32, "f2": torch.float16, "bf": torch.bfloat16,
+    "i8": torch.int64, "i4": torch.int32, "i2": torch.int16, "i1": torch.int8, "u1": torch.uint8,
+    "b1": torch.bool, "c8": torch.complex64, "cc": torch.complex128,
+}  # fmt: skip
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+Tree = Any  # JSON
+Special = Callable[[Any], Any]
+
+
+class WireError(Exception):
+    """A frame or a value that breaks the rules."""
+
+
+class Opaque:
+    """Stands for an object that is not data; only the name of its type crossed."""
+
+    def __init__(self, type_name: object) -> None:
+        self.type_name = str(type_name)[:80]
+
+    def __repr__(self) -> str:
+        return f"<an object of type {self.type_name}>"
+
+
+# --------------------------------------------------------------------------------------------- values and trees
+
+
+class Encoder:
+    """Turns values into JSON trees, collecting the tensors in them.
+
+    Args:
+        special: asked first for every value that is not plain; returns a one-key dict for the tree, or None.
+
+    Attributes:
+        tensors: the tensors in order; one that occurs twice is sent once and stays one object on the other side.
+    """
+
+    def __init__(self, special: Special | None = None) -> None:
+        self.tensors: list[torch.Tensor] = []
+        self._index: dict[int, int] = {}
+        self._special = special
+
+    def tensor(self, value: torch.Tensor) -> int:
+        """The index under which this tensor is sent."""
+        if value.layout is not torch.strided or value.dtype not in NAMES:
+            raise WireError(f"a tensor with layout {value.layout} and dtype {value.dtype} cannot be passed on")
+        if id(value) not in self._index:
+            self._index[id(value)] = len(self.tensors)
+            self.tensors.append(value)
+        return self._index[id(value)]
+
+    def tree(self, value: Any, depth: int = 0) -> Tree:
+        """The JSON tree of `value`."""
+        if depth > MAX_DEPTH:
+            raise WireError(f"nested more than {MAX_DEPTH} levels deep (or it contains itself)")
+        if value is None or isinstance(value, (bool, str)):
+            return value if value is None or isinstance(value, bool) else str(value)
+        if isinstance(value, torch.Tensor):
+            return {"t": self.tensor(value)}
+        if isinstance(value, (int, float, complex)):
+            return _number(value)
+        return self._container(value, depth)
+
+    def _container(self, value: Any, depth: int) -> Tree:
+        if isinstance(value, (list, tuple)):
+            return {"l" if isinstance(value, list) else "u": [self.tree(item, depth + 1) for item in value]}
+        if isinstance(value, dict):
+            return {"d": [[self.tree(k, depth + 1), self.tree(v, depth + 1)] for k, v in value.items()]}
+        if isinstance(value, (bytes, bytearray)):
+            return {"b": bytes(value).hex()}
+        return self._other(value, depth)
+
+    def _other(self, value: Any, depth: int) -> Tree:
+        if isinstance(value, torch.dtype):
+            return {"y": str(value).removeprefix("torch.")}
+        if isinstance(value, np.generic):
+            return self.tree(value.item(), depth)
+        if isinstance(value, np.ndarray) and value.dtype.kind in "fiubc":
+            return {"n": self.tensor(torch.from_numpy(np.array(value)))}
+        special = self._special(value) if self._special else None
+        return special if special is not None else {"?": type(value).__name__}
+
+
+def _number(value: complex) -> Tree:
+    if isinstance(value, complex):
+        return {"z": [_number(value.real), _number(value.imag)]}
+    if isinstance(value, int):
+        return int(value) if abs(value) < 2**53 else {"i": _hex(value)}
+    return float(value) if math.isfinite(value) else {"f": repr(float(value))}
+
+
+def _hex(value: int) -> str:
+    digits = hex(value)
+    if len(digits) > MAX_DIGITS:
+        raise WireError(f"an integer of more than {MAX_DIGITS} hexadecimal digits")
+    return digits
+
+
+def decode(tree: Tree, tensors: list[torch.Tensor], special: Special | None = None) -> Any:
+    """The value of a tree.
+
+    Args:
+        tree: what `Encoder.tree` made, or anything at all: it comes from a stranger.
+        tensors: the frame's tensors.
+        special: asked for one-key dicts that are not plain data; raises `WireError` for those it does not know.
+
+    Raises:
+        WireError: the tree breaks the rules.
+    """
+    try:
+        return _decode(tree, tensors, special, 0)
+    except (TypeError, ValueError, IndexError, AttributeError, RecursionError, OverflowError) as error:
+        raise WireError(f"malformed data ({type(error).__name__})") from None
+
+
+def _decode(tree: Tree, tensors: list[torch.Tensor], special: Special | None, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise WireError(f"nested more than {MAX_DEPTH} levels deep")
+    if tree is None or isinstance(tree, (bool, int, float, str)):
+        return tree
+    if not isinstance(tree, dict) or len(tree) != 1:
+        raise WireError("malformed data")
+    ((tag, body),) = tree.items()
+    if tag in ("l", "u"):
+        items = [_decode(item, tensors, special, depth + 1) for item in body]
+        return items if tag == "l" else tuple(items)
+    if tag == "d":
+        pairs = ((_decode(k, tensors, special, depth + 1), _decode(v, tensors, special, depth + 1)) for k, v in body)
+        return dict(pairs)
+    if tag in ("t", "n"):
+        tensor = tensors[_index(body, len(tensors))]
+        return tensor if tag == "t" else tensor.detach().numpy()
+    return _decode_leaf(tag, body, special)
+
+
+def _decode_leaf(tag: str, body: Any, special: Special | None) -> Any:
+    if tag == "f":
+        return float(body)
+    if tag == "i":
+        return int(str(body)[: MAX_DIGITS + 1], 16)
+    if tag == "z":
+        return complex(*(part if isinstance(part, (int, float)) else float(part["f"]) for part in body))
+    if tag == "b":
+        return bytes.fromhex(body)
+    if tag == "y":
+        dtype = getattr(torch, str(body), None)
+        return dtype if isinstance(dtype, torch.dtype) else Opaque("dtype")
+    if tag == "?":
+        return Opaque(body)
+    if special is None:
+        raise WireError(f"unknown tag {tag[:20]!r}")
+    return special({tag: body})
+
+
+def _index(value: Any, length: int) -> int:
+    if type(value) is not int or not 0 <= value < length:
+        raise WireError("an index that points nowhere")
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------- frames
+
+
+class Channel:
+    """Frames over a connected stream socket, within a deadline.
+
+    Args:
+        connection: the socket; read with `recv_into`, so descriptors that a peer tries to smuggle in are dropped.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._deadline = math.inf
+
+    def within(self, seconds: float | None) -> None:
+        """Sets how long everything from now on may take together (None: without limit)."""
+        self._deadline = math.inf if seconds is None else time.monotonic() + seconds
+
+    def _arm(self) -> None:
+        if self._deadline == math.inf:
+            self._socket.settimeout(None)
+            return
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)  # a peer that drips one byte at a time gains nothing: the sum is bounded
+
+    def send(self, message: Tree, tensors: list[torch.Tensor] | None = None) -> None:
+        """Sends one frame.
+
+        Raises:
+            WireError: the message exceeds the bounds; nothing was sent.
+            TimeoutError, OSError: the peer does not read, or is gone.
+        """
+        tensors = tensors or []
+        metas = [[NAMES[t.dtype], list(t.shape), t.requires_grad] for t in tensors]
+        header = json.dumps({"message": message, "tensors": metas}, separators=(",", ":"), allow_nan=False).encode()
+        payload = [_raw(tensor) for tensor in tensors]
+        size = sum(len(block) for block in payload)
+        if len(header) > MAX_HEADER or size > MAX_PAYLOAD or len(tensors) > MAX_TENSORS:
+            raise WireError(f"more data than can be passed on ({(len(header) + size) / 1e6:.0f} MB)")
+        self._send_all([HEAD.pack(MAGIC, len(header), size) + header, *payload])
+
+    def _send_all(self, blocks: list[bytes | memoryview]) -> None:
+        views = [memoryview(block) for block in blocks if len(block)]
+        while views:
+            self._arm()
+            sent = self._socket.sendmsg(views[:64])
+            while views and sent >= len(views[0]):
+                sent -= len(views.pop(0))
+            if sent:
+                views[0] = views[0][sent:]
+
+    def receive(self) -> tuple[dict[str, Any], list[torch.Tensor]]:
+        """Reads one frame: its message (a dict) and its tensors, with requires_grad as it was sent.
+
+        Raises:
+            WireError: the frame breaks the rules.
+            EOFError: the peer is gone.
+            TimeoutError: the deadline passed.
+        """
+        magic, header_size, payload_size = HEAD.unpack(self._read(HEAD.size))
+        if magic != MAGIC or header_size > MAX_HEADER or payload_size > MAX_PAYLOAD:
+            raise WireError("not a frame, or larger than allowed")
+        message, metas = _parse(self._read(header_size))
+        plan = [_meta(meta) for meta in metas]
+        if sum(size for *_, size in plan) != payload_size:
+            raise WireError("the tensors do not have the size that was announced")
+        return message, [self._tensor(*entry) for entry in plan]
+
+    def _read(self, size: int) -> bytearray:
+        buffer = bytearray(size)
+        self._fill(memoryview(buffer))
+        return buffer
+
+    def _fill(self, view: memoryview) -> None:
+        while len(view):
+            self._arm()
+            count = self._socket.recv_into(view)
+            if not count:
+                raise EOFError
+            view = view[count:]
+
+    def _tensor(self, dtype: torch.dtype, shape: list[int], requires_grad: bool, size: int) -> torch.Tensor:
+        try:
+            tensor = torch.empty(shape, dtype=dtype)
+        except RuntimeError:
+            raise WireError("a tensor of an impossible shape") from None
+        if size:
+            self._fill(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        if dtype is torch.bool and size:
+            tensor = tensor.view(torch.uint8).ne(0)  # a bool byte of 2..255 is undefined behaviour in torch
+        return tensor.requires_grad_() if requires_grad and (dtype.is_floating_point or dtype.is_complex) else tensor
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self._socket.close()
+
+
+def _raw(tensor: torch.Tensor) -> memoryview:
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    return memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else memoryview(b"")
+
+
+def _parse(header: bytearray) -> tuple[dict[str, Any], list[Any]]:
+    try:
+        tree = json.loads(header)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"a header that is not JSON ({type(error).__name__})") from None
+    if not isinstance(tree, dict) or not isinstance(tree.get("message"), dict):
+        raise WireError("a header without a message")
+    metas = tree.get("tensors")
+    if not isinstance(metas, list) or len(metas) > MAX_TENSORS:
+        raise WireError("a header without a proper list of tensors")
+    return tree["message"], metas
+
+
+def _meta(meta: Any) -> tuple[torch.dtype, list[int], bool, int]:
+    if not (isinstance(meta, list) and len(meta) == 3 and isinstance(meta[0], str) and meta[0] in DTYPES):
+        raise WireError("a tensor of an unknown kind")
+    name, shape, requires_grad = meta
+    if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS:
+        raise WireError("a tensor of an impossible shape")
+    if not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
+        raise WireError("a tensor of an impossible shape")
+    size = math.prod(shape) * DTYPES[name].itemsize
+    if size > MAX_PAYLOAD:
+        raise WireError("a tensor larger than allowed")
+    return DTYPES[name], shape, requires_grad is True, size
