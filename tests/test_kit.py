@@ -1,0 +1,441 @@
+"""What a student gets: current, without a line that is secret, and working with plain Otter and nothing of ours."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from autograder import assignment, kit
+from autograder.assignment import Assignment, AssignmentError
+
+SAMPLE = Path(__file__).parent / "data" / "sample"
+SLUGS = assignment.slugs()
+EVERY_KIT = [("mini", SAMPLE), *((slug, None) for slug in SLUGS)]
+
+
+@pytest.fixture
+def mini(tmp_path: Path) -> Assignment:
+    """A copy of the sample assignment, free to be changed."""
+    return assignment.load("mini", shutil.copytree(SAMPLE, tmp_path / "root"))
+
+
+def edit(path: Path, before: str, after: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert before in text, "the test edits something that is no longer there"
+    path.write_text(text.replace(before, after), encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------------- what is on disk
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_template_is_current(slug: str):
+    """student_template/ is generated; whoever changes its source runs the generator."""
+    differences = kit.stale(assignment.load(slug))
+    assert not differences, f"student_template/{slug}: {', '.join(differences)}. Run: autograder kit {slug}"
+
+
+def test_writing_makes_it_current_and_changes_are_noticed(mini: Assignment):
+    """Missing, changed and foreign files are told apart, and writing mends all three."""
+    assert "mini.ipynb is missing" in kit.stale(mini)
+    folder = kit.write(mini)
+    assert kit.stale(mini) == []
+    (folder / "README.md").unlink()
+    (folder / "mini.py").write_text("x = 1")
+    (folder / "tests" / "q9.py").write_text("")
+    (folder / ".OTTER_LOG").write_text("left by a check")
+    assert kit.stale(mini) == [
+        "README.md is missing",
+        "mini.py is stale",
+        "tests/q9.py does not belong there",
+    ]
+    kit.write(mini)
+    assert kit.stale(mini) == []
+    assert (folder / ".OTTER_LOG").exists()
+
+
+def test_building_twice_gives_equal_bytes(mini: Assignment):
+    """No times, no random cell ids: a rebuilt kit differs only where its source does."""
+    assert kit.build(mini) == kit.build(mini)
+
+
+def test_files_of_a_kit(mini: Assignment):
+    assert sorted(kit.build(mini)) == [
+        "README.md",
+        "mini.ipynb",
+        "mini.py",
+        "requirements.txt",
+        "tests/q1.py",
+        "tests/q2.py",
+    ]
+
+
+# --------------------------------------------------------------------------------------------------------- secrets
+
+
+def squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def telling(text: str) -> Iterator[str]:
+    """The lines that say something: 20 characters or more, with a word in them."""
+    for line in text.split("\n"):
+        line = squeezed(line.strip().lstrip("#"))
+        if len(line) >= 20 and re.search(r"[A-Za-z]{3}", line):
+            yield line
+
+
+def split_reference(found: Assignment) -> tuple[str, str]:
+    """The reference cut at its markers, by other means than the kit's: (solutions, what students see)."""
+    secret: list[str] = []
+    given: list[str] = []
+    inside = in_answer = False
+    for line in found.reference.read_text(encoding="utf-8").split("\n"):
+        if line.startswith("# %%"):
+            in_answer = '"solution"' in line
+        elif re.match(r"\s*# (BEGIN|END) SOLUTION", line):
+            inside = "BEGIN" in line
+        else:
+            hidden = inside or in_answer or re.search(r"# ?SOLUTION", line)
+            (secret if hidden else given).append(re.sub(r"# ?SOLUTION.*", "", line))
+    return "\n".join(secret), "\n".join(given)
+
+
+def split_tests(path: Path) -> tuple[str, str]:
+    """A test file cut by reading it as text: (hidden cases and helpers that no public one mentions, the rest)."""
+    source = path.read_text(encoding="utf-8")
+    blocks = [block for block in re.split(r"\n\n+(?=\S)", source) if block.strip()]
+    hidden = [block for block in blocks if "@test_case" in block and "hidden=False" not in block]
+    helpers = {block.split("(")[0].split()[1]: block for block in blocks if re.match(r"(def|class) ", block)}
+    public = [block for block in blocks if block not in hidden and block not in helpers.values()]
+    while used := [name for name in helpers if re.search(rf"\b{name}\b", "\n".join(public))]:
+        public += [helpers.pop(name) for name in used]
+    return "\n".join(hidden + list(helpers.values())), "\n".join(public)
+
+
+def secrets(found: Assignment) -> dict[str, str]:
+    """Each line that students must not see -> what it is."""
+    solutions, given = split_reference(found)
+    tests = [split_tests(found.test_file(question.name)) for question in found.questions]
+    shown = squeezed(given)
+    public = shown + squeezed("\n".join(text for _, text in tests))
+    sources = {  # a line that is shown elsewhere by its author's will is no secret
+        "misconception": (found.misconceptions.read_text(encoding="utf-8"), public),
+        "hidden test": ("\n".join(hidden for hidden, _ in tests), public),
+        "solution": (solutions, shown),
+    }
+    return {
+        line: what for what, (text, open_) in sources.items() for line in telling(text) if line not in open_
+    }
+
+
+def texts(value: object) -> Iterator[str]:
+    """Every text in a JSON document."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        yield "\n".join(item for item in value if isinstance(item, str))
+        yield from (text for item in value for text in texts(item))
+    elif isinstance(value, dict):
+        yield from (text for item in [*value, *value.values()] for text in texts(item))
+
+
+def leaks(found: Assignment, files: dict[str, bytes]) -> list[str]:
+    """What of the secrets stands in a kit: 'what in where: line'."""
+    shown = {path: data.decode("utf-8") for path, data in files.items()}
+    shown |= {p: "\n".join(texts(json.loads(text))) for p, text in shown.items() if p.endswith(".ipynb")}
+    flat = {path: squeezed(re.sub(r"(?m)^\s*#", "", text)) for path, text in shown.items()}
+    hits = (
+        (what, path, line) for line, what in secrets(found).items() for path in flat if line in flat[path]
+    )
+    return [f"{what} in {path}: {line}" for what, path, line in hits]
+
+
+@pytest.mark.parametrize(("slug", "root"), EVERY_KIT)
+def test_no_secret_is_in_the_kit(slug: str, root: Path | None):
+    """Neither a line of a solution, nor of a hidden test, nor of a misconception."""
+    found = assignment.load(slug, root)
+    assert len(secrets(found)) > 10, "the test has lost sight of what is secret"
+    assert leaks(found, kit.build(found)) == []
+
+
+@pytest.mark.parametrize(("slug", "root"), EVERY_KIT)
+def test_no_marker_is_in_the_kit(slug: str, root: Path | None):
+    """Neither the markers of solutions nor the grader's name, for a student's checks need nothing of it."""
+    for path, data in kit.build(assignment.load(slug, root)).items():
+        assert not re.search(rb"BEGIN SOLUTION|END SOLUTION|# ?SOLUTION|hidden=True|autograder", data), path
+
+
+@pytest.mark.parametrize(
+    ("secret", "what"),
+    [
+        ("return powers / powers.sum(dim=-1, keepdim=True)", "solution"),
+        ("entropy = -(shares * positive.log()).sum(dim=-1)", "solution"),
+        ("and the common factor $e^{-c}$ cancels against the one", "solution"),
+        ("return torch.softmax(x @ gate.W, dim=-1)", "hidden test"),
+        ('name="stacks of rows",', "hidden test"),
+        ("# Its sizes differ, so that an axis cannot be mixed up unseen.", "hidden test"),
+        ('hint="Which dimension should sum to 1?",', "misconception"),
+        ("shares = torch.exp(x - x.amax(dim=0, keepdim=True))", "misconception"),
+    ],
+)
+@pytest.mark.parametrize("path", ["README.md", "tests/q2.py", "mini.ipynb"])
+def test_a_leak_would_be_noticed(mini: Assignment, path: str, secret: str, what: str):
+    """The test above can fail, wherever in the kit a secret stands."""
+    sources = [mini.reference, mini.misconceptions, *(mini.test_file(q.name) for q in mini.questions)]
+    lines = (line for source in sources for line in telling(source.read_text(encoding="utf-8")))
+    line = next(line for line in lines if secret.lstrip("# ") in line)
+    files = kit.build(mini)
+    if path.endswith(".ipynb"):
+        document = json.loads(files[path])
+        document["cells"][-1]["source"] = ["and so\n", line]
+        files[path] = json.dumps(document).encode()
+    else:
+        files[path] += f"\n    {line}\n".encode()
+    assert any(leak.startswith(f"{what} in {path}: ") for leak in leaks(mini, files))
+
+
+# ---------------------------------------------------------------------------------------------------- public tests
+
+
+def test_public_tests_keep_what_they_use_and_nothing_else(mini: Assignment):
+    """Hidden cases go, with their comments, helpers and imports; the checks that remain are copied in."""
+    source = kit.public_tests(mini, "q1")
+    top, copied = source.split("# The comparisons that are used above.")
+    assert top == (
+        '"""q1: softmax(x) along the last dimension, against torch.softmax. Correct float64 forms differ by less than '
+        '1e-15."""\n\n'
+        "import math\n\nimport torch\nfrom otter.test_files import test_case\n\n"
+        'OK_FORMAT = False\nname = "q1"\nall_or_nothing = False\nHAND = [0.0, math.log(3.0)]\n\n\n'
+        '@test_case(\n    name="two numbers by hand",\n    points=2,\n    hidden=False,\n'
+        '    failure_message="exp(0) = 1 and exp(ln 3) = 3, so the shares are 1/4 and 3/4.",\n)\n'
+        "def test_hand(softmax):\n"
+        "    expected = torch.tensor([0.25, 0.75], dtype=torch.float64)\n"
+        '    check_close(softmax(torch.tensor(HAND, dtype=torch.float64)), expected, what="softmax([0, ln 3])")\n\n\n'
+    )
+    functions = [node.name for node in ast.parse(copied).body if isinstance(node, ast.FunctionDef)]
+    assert "check_close" in functions
+    assert "check_raises" not in functions
+
+
+@pytest.mark.parametrize("hidden", ["hidden=True", "", "hidden=not False", "hidden=0"])
+def test_what_does_not_say_hidden_false_is_hidden(mini: Assignment, hidden: str):
+    """An author who forgets the word must not publish a test by it."""
+    edit(mini.test_file("q1"), "hidden=False,", f"{hidden}," if hidden else "")
+    assert "test_hand" not in kit.public_tests(mini, "q1")
+
+
+@pytest.mark.parametrize("code", ["if True:\n    x = 1\n", "print(1)\n", "for i in range(3):\n    pass\n"])
+def test_what_cannot_be_sorted_is_refused(mini: Assignment, code: str):
+    path = mini.test_file("q1")
+    path.write_text(path.read_text() + code)
+    with pytest.raises(
+        AssignmentError, match=r"q1.py, line \d+: only imports, assignments, functions and classes"
+    ):
+        kit.public_tests(mini, "q1")
+
+
+def test_a_helper_named_like_a_check_is_refused(mini: Assignment):
+    """Copied into one file, one of the two would silently replace the other."""
+    edit(
+        mini.test_file("q1"), "HAND = [0.0, math.log(3.0)]", "HAND = [0.0, math.log(3.0)]\ncheck_shape = HAND"
+    )
+    edit(mini.test_file("q1"), "torch.tensor(HAND", "torch.tensor(check_shape")
+    with pytest.raises(
+        AssignmentError, match=r"q1.py defines 'check_shape', which is a name in autograder.checks too"
+    ):
+        kit.public_tests(mini, "q1")
+
+
+# ------------------------------------------------------------------------------------------------------- the stubs
+
+
+def test_stub_of_the_sample_to_the_letter(mini: Assignment):
+    """What stood between the markers is gone, and all else is as it was."""
+    source = kit.stub_source(mini)
+    assert (
+        'class Gate(nn.Module):\n    """Shares of n experts for an input of width d."""\n\n'
+        "    def __init__(self, d: int, n: int) -> None:\n        super().__init__()\n        ...\n\n"
+        '    def forward(self, x: Tensor) -> Tensor:\n        """(..., d) -> (..., n)"""\n        ...\n'
+    ) in source
+    assert "    entropy = ...\n    return entropy\n" in source
+    assert "# *Your answer here.*" in source
+    assert "grader" not in source
+    assert '# %% tags=["otter_ignore"]\ntry:' in source
+
+
+def test_notebook_of_the_sample(mini: Assignment):
+    """Setup after the title, a check after each question's last cell, and how to hand in at the end."""
+    notebook = nbformat.reads(kit.build(mini)["mini.ipynb"].decode(), as_version=4)
+    nbformat.validate(notebook)
+    firsts = [cell.source.split("\n")[0] for cell in notebook.cells]
+    assert firsts == [
+        "# A softmax and a gate",
+        "# Installs what is missing where you cannot do so yourself, such as on Colab.",
+        '# Makes grader.check("q1") and the like available. Run this cell first, and again after a restart.',
+        "import torch",
+        "## q1 · Softmax",
+        "def softmax(x: Tensor) -> Tensor:",
+        'grader.check("q1")',
+        "try:",
+        "## w1 · Shifting the scores",
+        "*Your answer here.*",
+        "## q2 · A gate",
+        "class Gate(nn.Module):",
+        "def gate_entropy(shares: Tensor) -> Tensor:",
+        'grader.check("q2")',
+        "## Before you hand in",
+    ]
+    ignored = [
+        cell.source.split("\n")[0] for cell in notebook.cells if cell.metadata.get("tags") == ["otter_ignore"]
+    ]
+    assert [firsts.index(first) for first in ignored] == [1, 2, 6, 7, 13]
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+
+
+@pytest.mark.parametrize("line", ["# END SOLUTION", "    # BEGIN SOLUTION\n    # BEGIN SOLUTION"])
+def test_markers_that_do_not_match_are_named(mini: Assignment, line: str):
+    """A marker forgotten must never publish what it should have hidden."""
+    edit(mini.reference, "import torch\n", f"import torch\n{line}\n")
+    with pytest.raises(AssignmentError, match=r"reference/mini.py: .*SOLUTION"):
+        kit.build(mini)
+
+
+def test_a_question_without_a_cell_is_named(mini: Assignment):
+    edit(mini.reference, '# %% tags=["q1"]', "# %%")
+    with pytest.raises(AssignmentError, match="has no code cell tagged 'q1'"):
+        kit.build(mini)
+
+
+def test_requirements_are_the_ranges_of_the_project(mini: Assignment):
+    lines = kit.build(mini)["requirements.txt"].decode().splitlines()
+    declared = (Path(kit.__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    packages = [line for line in lines if not line.startswith("jupyterlab")]
+    assert [re.split("[<>]", line)[0] for line in packages] == [
+        "otter-grader",
+        "ipykernel",
+        "torch",
+        "matplotlib",
+    ]
+    assert all(f'"{line}",' in declared for line in packages), "reinstall: pip install -e ."
+
+
+@pytest.mark.parametrize(("slug", "root"), EVERY_KIT)
+def test_otter_can_read_the_scripts_on_windows(slug: str, root: Path | None):
+    """Otter opens .py files in the system's encoding: the bytes must decode, if only to odd signs in comments."""
+    for path, data in kit.build(assignment.load(slug, root)).items():
+        if path.endswith(".py"):
+            data.decode("cp1252")
+
+
+# ------------------------------------------------------------------------------------------------------ as a student
+
+
+@pytest.fixture
+def student(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Assignment, Path]:
+    """A student's copy of a kit, in a folder of its own."""
+    found = assignment.load(request.param)
+    folder = tmp_path / "homework"
+    for path, content in kit.build(found).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return found, folder
+
+
+def run(folder: Path, *command: str) -> str:
+    """What a command prints in the student's folder; it must succeed."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def otter_check(folder: Path, slug: str, *more: str) -> str:
+    return run(folder, str(Path(sysconfig.get_path("scripts")) / "otter"), "check", f"{slug}.py", *more)
+
+
+def executed(folder: Path, notebook: NotebookNode, slug: str) -> dict[str, str]:
+    """Runs a notebook from top to bottom, no error allowed: the check of each question -> what it said."""
+    nbformat.write(notebook, folder / f"{slug}.ipynb")
+    convert = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--output", "done.ipynb"]
+    run(folder, *convert, f"{slug}.ipynb")
+    cells = nbformat.read(folder / "done.ipynb", as_version=4).cells
+    checks = {
+        re.findall(r'"(\w+)"', cell.source)[0]: cell
+        for cell in cells
+        if cell.source.startswith("grader.check")
+    }
+    return {
+        question: "".join(o.data["text/plain"] for o in cell.outputs) for question, cell in checks.items()
+    }
+
+
+def solved(notebook: NotebookNode, reference: Path) -> NotebookNode:
+    """The kit's notebook with the reference's cells in their places."""
+    answers = iter(jupytext.read(reference, fmt="py:percent").cells)
+    ours = ("# Installs", "# Makes grader", "grader.check", "## Before you hand in")
+    for cell in notebook.cells:
+        if not cell.source.startswith(ours):
+            cell.source = next(answers).source
+    assert next(answers, None) is None
+    return notebook
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("student", SLUGS, indirect=True)
+def test_checks_of_the_untouched_script_help(student: tuple[Assignment, Path]):
+    """Every public test fails with a sentence a beginner can act on, and nothing crashes."""
+    found, folder = student
+    output = otter_check(folder, found.slug)
+    for question in found.questions:
+        assert f"{question.name} results:" in output
+    results = re.findall(r"(?m)^ +(\w+): (.*)$", output)
+    errors = {kind for kind, _ in results if kind.endswith("Error")}
+    assert errors == {"AssertionError"}
+    assert "it is not implemented yet" in output
+    assert "passed" not in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("student", SLUGS, indirect=True)
+def test_checks_of_the_solved_script_pass(student: tuple[Assignment, Path]):
+    found, folder = student
+    shutil.copy(found.reference, folder / f"{found.slug}.py")
+    assert otter_check(folder, found.slug).strip() == "All tests passed!"
+    assert otter_check(folder, found.slug, "-q", found.questions[0].name).strip() == "All tests passed!"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("student", SLUGS, indirect=True)
+def test_untouched_notebook_runs_to_its_end(student: tuple[Assignment, Path]):
+    """Nobody's first impression is a traceback: demonstrations wait for their question, checks say what is missing."""
+    found, folder = student
+    notebook = nbformat.read(folder / f"{found.slug}.ipynb", as_version=4)
+    said = executed(folder, notebook, found.slug)
+    assert list(said) == [question.name for question in found.questions]
+    assert all("Test case failed" in text for text in said.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("student", SLUGS, indirect=True)
+def test_solved_notebook_passes_its_checks(student: tuple[Assignment, Path]):
+    found, folder = student
+    notebook = solved(nbformat.read(folder / f"{found.slug}.ipynb", as_version=4), found.reference)
+    said = executed(folder, notebook, found.slug)
+    assert said == {q.name: f"{q.name} results: All test cases passed!" for q in found.questions}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("student", SLUGS, indirect=True)
+def test_untouched_script_runs_as_plain_python(student: tuple[Assignment, Path]):
+    found, folder = student
+    run(folder, sys.executable, f"{found.slug}.py")
