@@ -18,6 +18,7 @@ from torch import nn
 from autograder import submission
 from autograder.assignment import Assignment
 from autograder.sandbox.remote import Record
+from autograder.sandbox.serve import vector_jacobian
 
 T = TypeVar("T", bound=Callable[..., Any])
 # A misconception and a student with the same mistake differ by rounding: at most 4e-6 in float32 at these sizes
@@ -180,10 +181,7 @@ def _gradient(
     found: list[torch.Tensor | None] = [None] * len(inputs)
     if pairs and wanted:
         try:
-            gradients = torch.autograd.grad(
-                [o for o, _ in pairs], [inputs[i] for i in wanted], [g for _, g in pairs],
-                allow_unused=True, retain_graph=True,
-            )  # fmt: skip
+            gradients = vector_jacobian(pairs, [inputs[i] for i in wanted])
         except RuntimeError:
             return found
         for i, gradient in zip(wanted, gradients, strict=True):

@@ -153,7 +153,7 @@ def _run_case(case: Any, namespace: Mapping[str, Any], observer: Observer, quest
     result = CaseResult(case.name, case.hidden, case.points, Outcome.PASSED, hint=case.failure_message or "")
     started = time.perf_counter()
     try:
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         observer.begin_case(question, case.name, seed)
         case.body.call_func(namespace)
     except Exception as error:

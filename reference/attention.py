@@ -79,6 +79,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
@@ -91,11 +92,11 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def common_shape(*shapes: tuple[int, ...]) -> torch.Size:
+def common_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The shape that all of these broadcast to, or a ValueError: (5, 1) and (3,) give (5, 3)."""
     try:
-        return torch.broadcast_shapes(*shapes)
-    except RuntimeError:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
         listing = " and ".join(str(tuple(shape)) for shape in shapes)
         raise ValueError(f"these shapes do not broadcast together: {listing}") from None
 
@@ -314,7 +315,7 @@ def attention_heat_map() -> Figure:
     some[1, :] = False
     some[:, 4] = False
     masks = {"no mask": everyone, "each word sees itself\nand earlier words": everyone.tril(),
-             "nobody sees “home”,\n“dog” sees nothing": some}  # fmt: skip
+             "nobody sees 'home',\n'dog' sees nothing": some}  # fmt: skip
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.4), sharey=True, layout="constrained")
     for ax, (title, mask) in zip(axes, masks.items(), strict=True):
         weights = attention_weights(WORD_FEATURES, WORD_FEATURES, mask)

@@ -27,15 +27,21 @@ def check_close(found: object, expected: torch.Tensor, *, tolerance: float = 1e-
     )
     if not tensor.isfinite().all():
         raise AssertionError(f"{verdict} NaN or infinity appears where a finite number was expected.")
-    raise AssertionError(f"{verdict} The largest error is {error.max().item():.2g}; {tolerance:g} is allowed.")
+    raise AssertionError(
+        f"{verdict} The largest error is {error.max().item():.2g}; {tolerance:g} is allowed."
+    )
 
 
 def check_shape(found: object, shape: Sequence[int], *, what: str) -> torch.Tensor:
     """Pass if `found` is a tensor of this shape; the tensor is returned."""
     if found is None:
-        raise AssertionError(f"{what} returned None: it is not implemented yet, or its return statement is missing.")
+        raise AssertionError(
+            f"{what} returned None: it is not implemented yet, or its return statement is missing."
+        )
     if not isinstance(found, torch.Tensor):
-        raise AssertionError(f"{what} returned a value of type {type(found).__name__}, but a torch.Tensor was expected.")
+        raise AssertionError(
+            f"{what} returned a value of type {type(found).__name__}, but a torch.Tensor was expected."
+        )
     if tuple(found.shape) != tuple(shape):
         raise AssertionError(f"{what} has shape {tuple(found.shape)}, but shape {tuple(shape)} was expected.")
     return found
@@ -50,9 +56,13 @@ def check_dtype(found: torch.Tensor, dtype: torch.dtype, *, what: str) -> None:
 def check_int(found: object, expected: int, *, what: str) -> None:
     """Pass if `found` is the Python int `expected`."""
     if found is None:
-        raise AssertionError(f"{what} returned None: it is not implemented yet, or its return statement is missing.")
+        raise AssertionError(
+            f"{what} returned None: it is not implemented yet, or its return statement is missing."
+        )
     if type(found) is not int:
-        raise AssertionError(f"{what} returned a value of type {type(found).__name__}, but a Python int was expected.")
+        raise AssertionError(
+            f"{what} returned a value of type {type(found).__name__}, but a Python int was expected."
+        )
     if found != expected:
         raise AssertionError(f"{what} is {found}, but {expected} was expected.")
 
@@ -60,7 +70,9 @@ def check_int(found: object, expected: int, *, what: str) -> None:
 def check_tuple(found: object, names: Sequence[str], *, what: str) -> Sequence[object]:
     """Pass if `found` is a tuple (or list) with one item for each name; it is returned."""
     if found is None:
-        raise AssertionError(f"{what} returned None: it is not implemented yet, or its return statement is missing.")
+        raise AssertionError(
+            f"{what} returned None: it is not implemented yet, or its return statement is missing."
+        )
     wanted = f"a tuple ({', '.join(names)}) was expected"
     if not isinstance(found, tuple | list):
         raise AssertionError(f"{what} returned a value of type {type(found).__name__}, but {wanted}.")
@@ -75,15 +87,21 @@ def check_raises(error: type[Exception], function: Callable[..., object], *args:
         found = function(*args)
     except error as caught:
         if not str(caught).strip():
-            raise AssertionError(f"{what} raised {error.__name__} without a message: say what was wrong.") from None
+            raise AssertionError(
+                f"{what} raised {error.__name__} without a message: say what was wrong."
+            ) from None
         return
     except Exception as caught:
         raise AssertionError(
             f"{what} must raise {error.__name__}, but it raised {type(caught).__name__}: {caught}."
             " Check the arguments before you compute with them."
         ) from None
-    returned = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
-    raise AssertionError(f"{what} must raise {error.__name__} with a message, but no error was raised (it returned {returned}).")
+    returned = (
+        f"a tensor of shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
+    )
+    raise AssertionError(
+        f"{what} must raise {error.__name__} with a message, but no error was raised (it returned {returned})."
+    )
 
 
 def check_unchanged(before: torch.Tensor, after: torch.Tensor, *, what: str) -> None:
@@ -98,7 +116,12 @@ def check_unchanged(before: torch.Tensor, after: torch.Tensor, *, what: str) -> 
 
 
 def check_gradients(
-    found: object, expected: torch.Tensor, inputs: dict[str, torch.Tensor], *, tolerance: float = 1e-9, what: str
+    found: object,
+    expected: torch.Tensor,
+    inputs: dict[str, torch.Tensor],
+    *,
+    tolerance: float = 1e-9,
+    what: str,
 ) -> None:
     """Pass if the gradients of `found` with respect to each of `inputs` are those of `expected`.
 
@@ -113,14 +136,20 @@ def check_gradients(
         )
     weights = torch.arange(1, expected.numel() + 1, dtype=expected.dtype).cos().reshape(expected.shape)
     leaves = tuple(inputs.values())
-    wanted = torch.autograd.grad(expected, leaves, weights, allow_unused=True, materialize_grads=True)
-    gradients = torch.autograd.grad(tensor, leaves, weights, allow_unused=True)
+    wanted = torch.autograd.grad(
+        (expected * weights).sum(), leaves, allow_unused=True, materialize_grads=True
+    )
+    gradients = torch.autograd.grad((tensor * weights).sum(), leaves, allow_unused=True)
     for name, gradient, right in zip(inputs, gradients, wanted, strict=True):
         if gradient is None and right.count_nonzero() == 0:
             continue
         if gradient is None:
-            raise AssertionError(f"No gradient reaches {name} from {what}: on the way it is detached, or {name} is not used.")
-        check_close(gradient, right, tolerance=tolerance, what=f"the gradient of {what} with respect to {name}")
+            raise AssertionError(
+                f"No gradient reaches {name} from {what}: on the way it is detached, or {name} is not used."
+            )
+        check_close(
+            gradient, right, tolerance=tolerance, what=f"the gradient of {what} with respect to {name}"
+        )
 
 
 def check_parameters(model: torch.nn.Module, shapes: dict[str, tuple[int, ...]], *, what: str) -> None:

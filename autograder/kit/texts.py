@@ -6,7 +6,13 @@ from importlib import metadata
 from autograder.assignment import Assignment, Question, Written
 
 # What a student installs, in the ranges of pyproject.toml. Jupyter and `otter check` run code with ipykernel.
-_PACKAGES = {"otter-grader": "otter", "ipykernel": "ipykernel", "torch": "torch", "matplotlib": "matplotlib"}
+_PACKAGES = {
+    "otter-grader": "otter",
+    "ipykernel": "ipykernel",
+    "torch": "torch",
+    "numpy": "numpy",
+    "matplotlib": "matplotlib",
+}
 _JUPYTER = "jupyterlab>=4,<5  # to open the notebook; not needed for the script, or in an editor that opens notebooks"
 
 ANSWER = "*Your answer here.*"
@@ -83,7 +89,8 @@ on one processor core, without a network, with {call:g} seconds for one call and
 - *returned None*: the `...` is still there, or a `return` is missing.
 - *is not defined*, or a result that cannot be: restart the kernel and run all cells.
 - Try the smallest example that you can do by hand, and print the shape of every intermediate result.
-- Windows, and `otter check` stops with a `UnicodeDecodeError`: run `set PYTHONUTF8=1` first.
+- On Colab: upload the folder `tests` next to the notebook, then run its first two code cells.
+- On Windows, if `otter check` stops with a `UnicodeDecodeError`: run `set PYTHONUTF8=1` first.
 """
 
 
