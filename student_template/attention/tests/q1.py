@@ -1,0 +1,118 @@
+"""q1: attention_weights(q, k, mask=None). The oracle is PyTorch's own attention with the identity matrix as
+values.
+
+Sizes are chosen so that d_k, L_q, L_k and their roots all differ: a wrong scale cannot hide behind equal
+numbers. One case is square on purpose, for a forgotten transpose is silent there. Tolerances: correct float64
+forms differ by at most 4.7e-15 and correct float32 forms with L <= 8 by at most 1e-6, while the mildest wrong
+scale is 0.3 away; hence 1e-9 and 1e-5.
+"""
+
+import math
+
+import torch
+from otter.test_files import test_case
+
+OK_FORMAT = False
+name = "q1"
+all_or_nothing = False
+
+
+def normal(*shape, seed, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+@test_case(
+    name="shape and dtype",
+    points=1,
+    hidden=False,
+    failure_message="There is one weight for each pair of a query and a key: (..., L_q, L_k), in the dtype of "
+    "q.",
+)
+def test_shape(attention_weights):
+    q, k = normal(2, 3, 5, seed=0), normal(2, 4, 5, seed=1)
+    weights = check_shape(attention_weights(q, k), (2, 3, 4), what="attention_weights(q, k)")
+    check_close(
+        weights.sum(-1),
+        torch.ones(2, 3, dtype=q.dtype),
+        what="the sum of each row of attention_weights(q, k)",
+    )
+
+
+@test_case(
+    name="two weights worked out by hand",
+    points=2,
+    hidden=False,
+    failure_message="The query's dot products with the two keys are 2 ln 3 and 0. With d_k = 4 the scores are "
+    "ln 3 and 0, so the exponentials are 3 and 1, and the weights 3/4 and 1/4.",
+)
+def test_hand(attention_weights):
+    q = torch.tensor([[1.0, 1.0, 0.0, 0.0]], dtype=torch.float64)
+    k = torch.tensor([[math.log(3), math.log(3), 5.0, 0.0], [0.0, 0.0, 0.0, 7.0]], dtype=torch.float64)
+    expected = torch.tensor([[0.75, 0.25]], dtype=torch.float64)
+    check_close(attention_weights(q, k), expected, what="attention_weights(q, k)")
+
+
+@test_case(
+    name="a forbidden key gets no weight",
+    points=2,
+    hidden=False,
+    failure_message="mask is True where a query may attend. A forbidden key must not count in the sum that "
+    "normalises the row: the weights of the allowed keys still sum to 1, and equal keys have equal "
+    "weights.",
+)
+def test_mask(attention_weights):
+    q, k = normal(2, 4, seed=2), torch.ones(3, 4, dtype=torch.float64)
+    mask = torch.tensor([[True, True, False], [False, True, False]])
+    expected = torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
+    check_close(
+        attention_weights(q, k, mask), expected, what="attention_weights(q, k, mask) with three equal keys"
+    )
+
+
+# The comparisons that are used above.
+
+from collections.abc import Callable, Sequence
+
+
+def check_close(found: object, expected: torch.Tensor, *, tolerance: float = 1e-9, what: str) -> None:
+    """Pass if `found` has the shape and dtype of `expected`, and each number is within `tolerance` (absolute) of it."""
+    tensor = check_shape(found, expected.shape, what=what)
+    check_dtype(tensor, expected.dtype, what=what)
+    same = tensor == expected
+    error = torch.where(same, 0.0, (tensor.double() - expected.double()).abs()).detach()
+    wrong = ~(error <= tolerance)  # written so that NaN counts as wrong
+    if not wrong.any():
+        return
+    index = wrong.nonzero()[0].tolist()
+    place = f" at index {index}" if index else ""
+    expected_here, found_here = expected[tuple(index)].item(), tensor[tuple(index)].item()
+    verdict = (
+        f"{what} is wrong in {int(wrong.sum())} of {wrong.numel()} numbers."
+        f" The first one is{place}: expected {expected_here:.6g}, found {found_here:.6g}."
+    )
+    if not tensor.isfinite().all():
+        raise AssertionError(f"{verdict} NaN or infinity appears where a finite number was expected.")
+    raise AssertionError(
+        f"{verdict} The largest error is {error.max().item():.2g}; {tolerance:g} is allowed."
+    )
+
+
+def check_shape(found: object, shape: Sequence[int], *, what: str) -> torch.Tensor:
+    """Pass if `found` is a tensor of this shape; the tensor is returned."""
+    if found is None:
+        raise AssertionError(
+            f"{what} returned None: it is not implemented yet, or its return statement is missing."
+        )
+    if not isinstance(found, torch.Tensor):
+        raise AssertionError(
+            f"{what} returned a value of type {type(found).__name__}, but a torch.Tensor was expected."
+        )
+    if tuple(found.shape) != tuple(shape):
+        raise AssertionError(f"{what} has shape {tuple(found.shape)}, but shape {tuple(shape)} was expected.")
+    return found
+
+
+def check_dtype(found: torch.Tensor, dtype: torch.dtype, *, what: str) -> None:
+    """Pass if the tensor has this dtype."""
+    if found.dtype != dtype:
+        raise AssertionError(f"{what} has dtype {found.dtype}, but {dtype} was expected.")

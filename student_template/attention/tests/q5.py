@@ -1,0 +1,141 @@
+"""q5: class MultiHeadAttention(d_model, n_heads), judged against what nn.MultiheadAttention computes with the
+same weights.
+
+The number of heads, the length of a head, L and the batch all differ, except where a batch as large as the
+number of heads could hide a mask that is handed to the wrong axis. Tolerances as in q4: 1e-9 in float64, 1e-5
+in float32.
+"""
+
+import torch
+from otter.test_files import test_case
+
+OK_FORMAT = False
+name = "q5"
+all_or_nothing = False
+NAMES = ("W_Q", "W_K", "W_V", "W_O")
+CALL = "MultiHeadAttention(d_model=6, n_heads=3)"
+
+
+def normal(*shape, seed, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def load(model, weights, what):
+    check_parameters(model, {name: tuple(weight.shape) for name, weight in weights.items()}, what=what)
+    with torch.no_grad():
+        for name, weight in weights.items():
+            getattr(model, name).copy_(weight)
+    return model
+
+
+@test_case(
+    name="four parameters, and how they start",
+    points=1,
+    hidden=False,
+    failure_message="Make W_Q, W_K, W_V and W_O with nn.Parameter in __init__, after super().__init__(), each "
+    "(d_model, d_model). Draw each from a normal distribution with standard deviation 1/sqrt(d_model).",
+)
+def test_parameters(MultiHeadAttention):
+    call, model = "MultiHeadAttention(d_model=64, n_heads=2)", MultiHeadAttention(64, 2)
+    check_parameters(model, dict.fromkeys(NAMES, (64, 64)), what=call)
+    for name in NAMES:
+        deviation = getattr(model, name).std().item()
+        # 4096 numbers: the measured deviation is off by 1 % (one sigma), far from a factor of 2
+        assert 0.0625 < deviation < 0.25, (
+            f"The numbers in {name} of {call} start with a standard deviation of"
+            f" {deviation:.3g}, but 1/sqrt(64) = 0.125 was expected."
+        )
+
+
+@test_case(
+    name="shape and dtype of the output",
+    points=1,
+    hidden=False,
+    failure_message="forward(x) has the shape of x, (..., L, d_model): the heads' outputs side by side, then "
+    "W_O.",
+)
+def test_shape(MultiHeadAttention):
+    model, x = MultiHeadAttention(6, 3), normal(2, 5, 6, seed=10, dtype=torch.float32)
+    found = check_shape(model(x), (2, 5, 6), what=f"{CALL}(x) with x of shape (2, 5, 6)")
+    assert found.dtype == x.dtype, f"The output has dtype {found.dtype}, but {x.dtype} was expected."
+
+
+@test_case(
+    name="two heads worked out by hand",
+    points=2,
+    hidden=False,
+    failure_message="Here W_Q = 0, so all weights are 1/2 and each head gives the mean of its columns of x "
+    "W_V = x: (1, 2) from the first head and (3, 4) from the second. W_O then swaps the two halves and "
+    "doubles them.",
+)
+def test_hand(MultiHeadAttention):
+    zero, eye = torch.zeros(2, 2), torch.eye(2)
+    swap = torch.cat([torch.cat([zero, 2 * eye], 1), torch.cat([2 * eye, zero], 1)])
+    weights = {"W_Q": torch.zeros(4, 4), "W_K": torch.eye(4), "W_V": torch.eye(4), "W_O": swap}
+    model = load(MultiHeadAttention(4, 2), weights, "MultiHeadAttention(d_model=4, n_heads=2)")
+    x = torch.tensor([[2.0, 0.0, 3.0, 8.0], [0.0, 4.0, 3.0, 0.0]])
+    expected = torch.tensor([6.0, 8.0, 2.0, 4.0]).expand(2, 4)
+    check_close(model(x), expected, tolerance=1e-5, what="MultiHeadAttention(4, 2)(x)")
+
+
+# The comparisons that are used above.
+
+from collections.abc import Callable, Sequence
+
+
+def check_close(found: object, expected: torch.Tensor, *, tolerance: float = 1e-9, what: str) -> None:
+    """Pass if `found` has the shape and dtype of `expected`, and each number is within `tolerance` (absolute) of it."""
+    tensor = check_shape(found, expected.shape, what=what)
+    check_dtype(tensor, expected.dtype, what=what)
+    same = tensor == expected
+    error = torch.where(same, 0.0, (tensor.double() - expected.double()).abs()).detach()
+    wrong = ~(error <= tolerance)  # written so that NaN counts as wrong
+    if not wrong.any():
+        return
+    index = wrong.nonzero()[0].tolist()
+    place = f" at index {index}" if index else ""
+    expected_here, found_here = expected[tuple(index)].item(), tensor[tuple(index)].item()
+    verdict = (
+        f"{what} is wrong in {int(wrong.sum())} of {wrong.numel()} numbers."
+        f" The first one is{place}: expected {expected_here:.6g}, found {found_here:.6g}."
+    )
+    if not tensor.isfinite().all():
+        raise AssertionError(f"{verdict} NaN or infinity appears where a finite number was expected.")
+    raise AssertionError(
+        f"{verdict} The largest error is {error.max().item():.2g}; {tolerance:g} is allowed."
+    )
+
+
+def check_shape(found: object, shape: Sequence[int], *, what: str) -> torch.Tensor:
+    """Pass if `found` is a tensor of this shape; the tensor is returned."""
+    if found is None:
+        raise AssertionError(
+            f"{what} returned None: it is not implemented yet, or its return statement is missing."
+        )
+    if not isinstance(found, torch.Tensor):
+        raise AssertionError(
+            f"{what} returned a value of type {type(found).__name__}, but a torch.Tensor was expected."
+        )
+    if tuple(found.shape) != tuple(shape):
+        raise AssertionError(f"{what} has shape {tuple(found.shape)}, but shape {tuple(shape)} was expected.")
+    return found
+
+
+def check_dtype(found: torch.Tensor, dtype: torch.dtype, *, what: str) -> None:
+    """Pass if the tensor has this dtype."""
+    if found.dtype != dtype:
+        raise AssertionError(f"{what} has dtype {found.dtype}, but {dtype} was expected.")
+
+
+def check_parameters(model: torch.nn.Module, shapes: dict[str, tuple[int, ...]], *, what: str) -> None:
+    """Pass if the module has parameters of these names and shapes."""
+    try:
+        parameters = dict(model.named_parameters())
+    except AttributeError:  # nn.Module.__init__ never ran
+        parameters = {}
+    for name, shape in shapes.items():
+        if name not in parameters:
+            raise AssertionError(
+                f"{what} has no parameter {name}: it is not implemented yet, or self.{name} is not an nn.Parameter."
+            )
+        check_shape(parameters[name], shape, what=f"{name} of {what}")

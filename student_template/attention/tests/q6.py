@@ -1,0 +1,124 @@
+"""q6: score_rank(q, k) on matrices whose singular values are known, and low_rank_attention(q, k, v, rank).
+
+Singular values are built to be far from the threshold of 1e-10 of the largest: 1e-8 counts, 1e-12 does not,
+and float64 rounding of the product is near 1e-16. A product taken in float32 has rounding near 1e-7, which
+would count. Scores truncated by SVD agree between float64 forms to 1e-14 when the singular values are well
+apart, as here; hence 1e-9.
+"""
+
+import torch
+import torch.nn.functional as F
+from otter.test_files import test_case
+
+OK_FORMAT = False
+name = "q6"
+all_or_nothing = False
+
+
+def normal(*shape, seed, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+@test_case(
+    name="a rank worked out by hand",
+    points=2,
+    hidden=False,
+    failure_message="Every row of q is a multiple of (1, 2), so every row of q k^T is a multiple of the same "
+    "row: the rank is 1.",
+)
+def test_hand(score_rank):
+    q = torch.tensor([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]], dtype=torch.float64)
+    k = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [5.0, -2.0]], dtype=torch.float64)
+    check_int(score_rank(q, k), 1, what="score_rank(q, k)")
+
+
+@test_case(
+    name="shape of the low-rank output",
+    points=1,
+    hidden=False,
+    failure_message="One output for each query, as long as a value: (L_q, d_v), in the dtype of q.",
+)
+def test_shape(low_rank_attention):
+    q, k, v = normal(4, 3, seed=1), normal(5, 3, seed=2), normal(5, 2, seed=3)
+    found = check_shape(low_rank_attention(q, k, v, 1), (4, 2), what="low_rank_attention(q, k, v, rank=1)")
+    assert found.dtype == q.dtype, (
+        f"The output has dtype {found.dtype}, but {q.dtype}, the dtype of q, was expected."
+    )
+
+
+@test_case(
+    name="with nothing cut off it is attention",
+    points=1,
+    hidden=False,
+    failure_message="q k^T / sqrt(d_k) has rank 3 at most here, so its best approximation of rank 3 is "
+    "itself.",
+)
+def test_full_rank(low_rank_attention):
+    q, k, v = normal(4, 3, seed=4), normal(5, 3, seed=5), normal(5, 2, seed=6)
+    expected = F.scaled_dot_product_attention(q, k, v)
+    check_close(
+        low_rank_attention(q, k, v, 3), expected, what="low_rank_attention(q, k, v, rank=3) with d_k = 3"
+    )
+
+
+# The comparisons that are used above.
+
+from collections.abc import Callable, Sequence
+
+
+def check_close(found: object, expected: torch.Tensor, *, tolerance: float = 1e-9, what: str) -> None:
+    """Pass if `found` has the shape and dtype of `expected`, and each number is within `tolerance` (absolute) of it."""
+    tensor = check_shape(found, expected.shape, what=what)
+    check_dtype(tensor, expected.dtype, what=what)
+    same = tensor == expected
+    error = torch.where(same, 0.0, (tensor.double() - expected.double()).abs()).detach()
+    wrong = ~(error <= tolerance)  # written so that NaN counts as wrong
+    if not wrong.any():
+        return
+    index = wrong.nonzero()[0].tolist()
+    place = f" at index {index}" if index else ""
+    expected_here, found_here = expected[tuple(index)].item(), tensor[tuple(index)].item()
+    verdict = (
+        f"{what} is wrong in {int(wrong.sum())} of {wrong.numel()} numbers."
+        f" The first one is{place}: expected {expected_here:.6g}, found {found_here:.6g}."
+    )
+    if not tensor.isfinite().all():
+        raise AssertionError(f"{verdict} NaN or infinity appears where a finite number was expected.")
+    raise AssertionError(
+        f"{verdict} The largest error is {error.max().item():.2g}; {tolerance:g} is allowed."
+    )
+
+
+def check_shape(found: object, shape: Sequence[int], *, what: str) -> torch.Tensor:
+    """Pass if `found` is a tensor of this shape; the tensor is returned."""
+    if found is None:
+        raise AssertionError(
+            f"{what} returned None: it is not implemented yet, or its return statement is missing."
+        )
+    if not isinstance(found, torch.Tensor):
+        raise AssertionError(
+            f"{what} returned a value of type {type(found).__name__}, but a torch.Tensor was expected."
+        )
+    if tuple(found.shape) != tuple(shape):
+        raise AssertionError(f"{what} has shape {tuple(found.shape)}, but shape {tuple(shape)} was expected.")
+    return found
+
+
+def check_dtype(found: torch.Tensor, dtype: torch.dtype, *, what: str) -> None:
+    """Pass if the tensor has this dtype."""
+    if found.dtype != dtype:
+        raise AssertionError(f"{what} has dtype {found.dtype}, but {dtype} was expected.")
+
+
+def check_int(found: object, expected: int, *, what: str) -> None:
+    """Pass if `found` is the Python int `expected`."""
+    if found is None:
+        raise AssertionError(
+            f"{what} returned None: it is not implemented yet, or its return statement is missing."
+        )
+    if type(found) is not int:
+        raise AssertionError(
+            f"{what} returned a value of type {type(found).__name__}, but a Python int was expected."
+        )
+    if found != expected:
+        raise AssertionError(f"{what} is {found}, but {expected} was expected.")
