@@ -1,7 +1,8 @@
 """Known wrong answers, each right but for one thing, with its name and a hint.
 
-The grader uses them three ways: the suite must catch each one, the feedback names the one that a student's answer equals, and
-the class report counts them. First come the right steps, which they share; then, question by question, what goes wrong.
+The grader uses them three ways: the suite must catch each one, the feedback names the one that a student's
+answer equals, and the class report counts them. First come the right steps, which they share; then, question
+by question, what goes wrong.
 """
 
 import math
@@ -71,7 +72,8 @@ def invert(mask):
     "q1",
     replaces="attention_weights",
     name="attention without the 1/sqrt(d_k) scale",
-    hint="The variance of a dot product grows with the length of its vectors. What brings the scores back to order 1?",
+    hint="The variance of a dot product grows with the length of its vectors. What brings the scores back to "
+    "order 1?",
 )
 def no_scale(q, k, mask=None):
     check_qk(q, k, mask)
@@ -93,8 +95,8 @@ def scale_by_d_k(q, k, mask=None):
     "q1",
     replaces="attention_weights",
     name="attention with scores divided by the root of the sequence length",
-    hint="A score is a sum over the features of one query and one key; how many keys there are does not enter it. Which "
-    "dimension of q do you take the root of?",
+    hint="A score is a sum over the features of one query and one key; how many keys there are does not enter "
+    "it. Which dimension of q do you take the root of?",
 )
 def scale_by_root_of_length(q, k, mask=None):
     check_qk(q, k, mask)
@@ -105,7 +107,8 @@ def scale_by_root_of_length(q, k, mask=None):
     "q1",
     replaces="attention_weights",
     name="a softmax over the queries instead of the keys",
-    hint="Each query shares a total weight of 1 among the keys: which sums should be 1, those of the rows or of the columns?",
+    hint="Each query shares a total weight of 1 among the keys: which sums should be 1, those of the rows or "
+    "of the columns?",
 )
 def softmax_over_queries(q, k, mask=None):
     check_qk(q, k, mask)
@@ -138,7 +141,8 @@ def mask_ignored(q, k, mask=None):
     "q1",
     replaces="attention_weights",
     name="a mask applied after the softmax, without normalising again",
-    hint="Forbidden keys have taken part in the sum that normalises the row, so what is left does not sum to 1.",
+    hint="Forbidden keys have taken part in the sum that normalises the row, so what is left does not sum to "
+    "1.",
 )
 def mask_after_softmax(q, k, mask=None):
     check_qk(q, k, mask)
@@ -162,7 +166,8 @@ def mask_filled_with_zero(q, k, mask=None):
     "q1",
     replaces="attention_weights",
     name="q @ k with k not transposed",
-    hint="Each score is the product of a row of q with a row of k. With three sizes that differ, only one order of the axes fits.",
+    hint="Each score is the product of a row of q with a row of k. With three sizes that differ, only one "
+    "order of the axes fits.",
 )
 def keys_not_transposed(q, k, mask=None):
     check_qk(q, k, mask)
@@ -173,8 +178,8 @@ def keys_not_transposed(q, k, mask=None):
     "q1",
     replaces="attention_weights",
     name="attention whose weights are detached from q and k",
-    hint="The numbers are right, but no gradient flows back: nothing could be trained. Look for detach, data, item, no_grad, "
-    "or a tensor built from numbers.",
+    hint="The numbers are right, but no gradient flows back: nothing could be trained. Look for detach, data, "
+    "item, no_grad, or a tensor built from numbers.",
 )
 def weights_detached(q, k, mask=None):
     return right_weights(q, k, mask).detach()
@@ -184,7 +189,8 @@ def weights_detached(q, k, mask=None):
     "q1",
     replaces="attention_weights",
     name="attention that scales its argument q in place",
-    hint="The caller's tensor is not yours: q /= c changes it for everyone who holds it, q / c makes a new one.",
+    hint="The caller's tensor is not yours: q /= c changes it for everyone who holds it, q / c makes a new "
+    "one.",
 )
 def scaled_in_place(q, k, mask=None):
     check_qk(q, k, mask)
@@ -208,8 +214,8 @@ def nan_where_nothing_allowed(q, k, mask=None):
     "q1",
     replaces="attention_weights",
     name="attention that repairs NaN after the softmax, when the gradient is lost already",
-    hint="The weights are right, but the backward pass still runs through 0/0 and the gradients become NaN. Keep a row that is "
-    "forbidden throughout away from the softmax, or finite.",
+    hint="The weights are right, but the backward pass still runs through 0/0 and the gradients become NaN. "
+    "Keep a row that is forbidden throughout away from the softmax, or finite.",
 )
 def nan_repaired_too_late(q, k, mask=None):
     check_qk(q, k, mask)
@@ -224,8 +230,8 @@ def nan_repaired_too_late(q, k, mask=None):
     "q1",
     replaces="attention_weights",
     name="attention that spreads its weight evenly where a query may attend to nothing",
-    hint="A large negative number for every forbidden score makes them equal again in a row where all are forbidden. What should "
-    "such a query get?",
+    hint="A large negative number for every forbidden score makes them equal again in a row where all are "
+    "forbidden. What should such a query get?",
 )
 def mean_where_nothing_allowed(q, k, mask=None):
     check_qk(q, k, mask)
@@ -237,7 +243,8 @@ def mean_where_nothing_allowed(q, k, mask=None):
     "q1",
     replaces="attention_weights",
     name="a softmax that overflows: exp(scores) / sum, with nothing subtracted first",
-    hint="exp(150) is more than float32 can hold. Which number can be subtracted from a row without changing its softmax?",
+    hint="exp(150) is more than float32 can hold. Which number can be subtracted from a row without changing "
+    "its softmax?",
 )
 def softmax_without_maximum(q, k, mask=None):
     check_qk(q, k, mask)
@@ -248,7 +255,8 @@ def softmax_without_maximum(q, k, mask=None):
     "q1",
     replaces="attention_weights",
     name="a softmax that subtracts one maximum of all scores instead of each row's own",
-    hint="A row that lies far below the largest score of the whole matrix underflows to 0/0. Whose maximum should be subtracted?",
+    hint="A row that lies far below the largest score of the whole matrix underflows to 0/0. Whose maximum "
+    "should be subtracted?",
 )
 def one_maximum_for_all_rows(q, k, mask=None):
     check_qk(q, k, mask)
@@ -283,7 +291,8 @@ def output_scale_by_d_v(q, k, v, mask=None):
     "q2",
     replaces="scaled_dot_product_attention",
     name="attention without the 1/sqrt(d_k) scale",
-    hint="The variance of a dot product grows with the length of its vectors. What brings the scores back to order 1?",
+    hint="The variance of a dot product grows with the length of its vectors. What brings the scores back to "
+    "order 1?",
 )
 def output_no_scale(q, k, v, mask=None):
     check_qkv(q, k, v, mask)
@@ -338,7 +347,8 @@ def output_mask_ignored(q, k, v, mask=None):
     "q2",
     replaces="scaled_dot_product_attention",
     name="attention with a mask applied after the softmax, without normalising again",
-    hint="Forbidden keys have taken part in the sum that normalises the row, so the output is no mean of the values any more.",
+    hint="Forbidden keys have taken part in the sum that normalises the row, so the output is no mean of the "
+    "values any more.",
 )
 def output_mask_after_softmax(q, k, v, mask=None):
     check_qkv(q, k, v, mask)
@@ -371,7 +381,8 @@ def output_nan_where_nothing_allowed(q, k, v, mask=None):
     "q2",
     replaces="scaled_dot_product_attention",
     name="attention that gives the mean of all values where a query may attend to nothing",
-    hint="A large negative number for every forbidden score makes them equal again in a row where all are forbidden.",
+    hint="A large negative number for every forbidden score makes them equal again in a row where all are "
+    "forbidden.",
 )
 def output_mean_where_nothing_allowed(q, k, v, mask=None):
     check_qkv(q, k, v, mask)
@@ -384,7 +395,9 @@ def output_mean_where_nothing_allowed(q, k, v, mask=None):
 def check_vjp(q, k, grad_weights):
     check_qk(q, k)
     require(q.shape[:-2] == k.shape[:-2], "q and k must have the same leading dimensions")
-    require(grad_weights.shape == (*q.shape[:-1], k.shape[-2]), "grad_weights must have the shape of the weights")
+    require(
+        grad_weights.shape == (*q.shape[:-1], k.shape[-2]), "grad_weights must have the shape of the weights"
+    )
 
 
 def through_softmax(weights, grad_weights):
@@ -399,7 +412,8 @@ def through_scores(q, k, grad_scores, scale):
     "q3",
     replaces="attention_weights_vjp",
     name="the gradient without its factor 1/sqrt(d_k)",
-    hint="The scores are the dot products divided by sqrt(d_k), and so is their derivative. Follow that factor on the way back.",
+    hint="The scores are the dot products divided by sqrt(d_k), and so is their derivative. Follow that "
+    "factor on the way back.",
 )
 def vjp_without_scale(q, k, grad_weights):
     check_vjp(q, k, grad_weights)
@@ -410,7 +424,8 @@ def vjp_without_scale(q, k, grad_weights):
     "q3",
     replaces="attention_weights_vjp",
     name="the gradient without the row-sum term of the softmax Jacobian",
-    hint="Raising one score of a row lowers all the other weights of it. Which term of the Jacobian A_ij (delta_jm - A_im) says so?",
+    hint="Raising one score of a row lowers all the other weights of it. Which term of the Jacobian A_ij "
+    "(delta_jm - A_im) says so?",
 )
 def vjp_without_row_sum(q, k, grad_weights):
     check_vjp(q, k, grad_weights)
@@ -446,7 +461,8 @@ def vjp_column_sums(q, k, grad_weights):
     "q3",
     replaces="attention_weights_vjp",
     name="the gradient with the factor 1/sqrt(d_k) applied twice",
-    hint="The factor comes in once, where the scores are differentiated with respect to q or k. Is it already in your scores' gradient?",
+    hint="The factor comes in once, where the scores are differentiated with respect to q or k. Is it already "
+    "in your scores' gradient?",
 )
 def vjp_scaled_twice(q, k, grad_weights):
     check_vjp(q, k, grad_weights)
@@ -524,7 +540,8 @@ class ScaledByModelSize(RightSelfAttention):
     "q4",
     replaces="SelfAttention",
     name="self-attention without the 1/sqrt(d_k) scale",
-    hint="The variance of a dot product grows with the length of its vectors. What brings the scores back to order 1?",
+    hint="The variance of a dot product grows with the length of its vectors. What brings the scores back to "
+    "order 1?",
 )
 class SelfAttentionWithoutScale(RightSelfAttention):
     def weights(self, x, mask):
@@ -615,8 +632,8 @@ class RightMultiHeadAttention(nn.Module):
     "q5",
     replaces="MultiHeadAttention",
     name="multi-head attention that cuts the heads out along the wrong axis",
-    hint="A reshape of (..., L, d_model) straight to (..., n_heads, L, d_head) mixes positions with features. Split the last axis "
-    "first; then change the order of the axes.",
+    hint="A reshape of (..., L, d_model) straight to (..., n_heads, L, d_head) mixes positions with features. "
+    "Split the last axis first; then change the order of the axes.",
 )
 class SplitAlongTheWrongAxis(RightMultiHeadAttention):
     def split(self, projected):
@@ -627,7 +644,8 @@ class SplitAlongTheWrongAxis(RightMultiHeadAttention):
     "q5",
     replaces="MultiHeadAttention",
     name="multi-head attention whose heads take every n-th column instead of a block of columns",
-    hint="Head t owns d_head neighbouring columns. In which order do the two new axes stand after you split d_model?",
+    hint="Head t owns d_head neighbouring columns. In which order do the two new axes stand after you split "
+    "d_model?",
 )
 class InterleavedHeads(RightMultiHeadAttention):
     def split(self, projected):
@@ -641,7 +659,8 @@ class InterleavedHeads(RightMultiHeadAttention):
     "q5",
     replaces="MultiHeadAttention",
     name="multi-head attention that joins the heads without moving their axis back",
-    hint="Side by side means that the features of one position stand together: which axis must be next to d_head before you reshape?",
+    hint="Side by side means that the features of one position stand together: which axis must be next to "
+    "d_head before you reshape?",
 )
 class JoinedAlongTheWrongAxis(RightMultiHeadAttention):
     def join(self, heads):
@@ -685,7 +704,8 @@ class HeadsScaledByModelSize(RightMultiHeadAttention):
     "q5",
     replaces="MultiHeadAttention",
     name="multi-head attention without the 1/sqrt(d_head) scale",
-    hint="The variance of a dot product grows with the length of its vectors. What brings the scores back to order 1?",
+    hint="The variance of a dot product grows with the length of its vectors. What brings the scores back to "
+    "order 1?",
 )
 class HeadsWithoutScale(RightMultiHeadAttention):
     def weights(self, q, k, mask):
@@ -719,7 +739,8 @@ class SingleHead(RightMultiHeadAttention):
     "q5",
     replaces="MultiHeadAttention",
     name="multi-head attention with the mask inverted",
-    hint="True means that a position may attend to another (nn.MultiheadAttention uses the opposite convention).",
+    hint="True means that a position may attend to another (nn.MultiheadAttention uses the opposite "
+    "convention).",
 )
 class HeadsMaskInverted(RightMultiHeadAttention):
     def for_heads(self, mask, x):
@@ -730,8 +751,8 @@ class HeadsMaskInverted(RightMultiHeadAttention):
     "q5",
     replaces="MultiHeadAttention",
     name="multi-head attention that hands the masks of the batch to the heads",
-    hint="The weights have the shape (B, n_heads, L, L), and shapes are matched from the right: a mask (B, L, L) meets the axis of "
-    "the heads. Where does it need a new axis?",
+    hint="The weights have the shape (B, n_heads, L, L), and shapes are matched from the right: a mask (B, L, "
+    "L) meets the axis of the heads. Where does it need a new axis?",
 )
 class MaskOfBatchGivenToHeads(RightMultiHeadAttention):
     def for_heads(self, mask, x):
@@ -762,7 +783,8 @@ def singular_values(matrix):
     "q6",
     replaces="score_rank",
     name="a rank counted with an absolute threshold of 1e-10",
-    hint="Multiply q by 1e-12: the rank of q k^T is the same. Compared with what must a singular value be small?",
+    hint="Multiply q by 1e-12: the rank of q k^T is the same. Compared with what must a singular value be "
+    "small?",
 )
 def rank_absolute_threshold(q, k):
     check_matrices(q, k)
@@ -773,7 +795,8 @@ def rank_absolute_threshold(q, k):
     "q6",
     replaces="score_rank",
     name="a rank computed in the precision of q, not in float64",
-    hint="A product rounded to float32 has noise near 1e-7 of its largest singular value, and that counts. When to convert?",
+    hint="A product rounded to float32 has noise near 1e-7 of its largest singular value, and that counts. "
+    "When to convert?",
 )
 def rank_in_own_precision(q, k):
     check_matrices(q, k)
@@ -785,7 +808,8 @@ def rank_in_own_precision(q, k):
     "q6",
     replaces="score_rank",
     name="the rank of the attention weights instead of the scores",
-    hint="The softmax is not linear: it turns scores of rank 1 into weights of full rank. Which matrix is asked for?",
+    hint="The softmax is not linear: it turns scores of rank 1 into weights of full rank. Which matrix is "
+    "asked for?",
 )
 def rank_after_softmax(q, k):
     check_matrices(q, k)
@@ -797,7 +821,8 @@ def rank_after_softmax(q, k):
     "q6",
     replaces="score_rank",
     name="a rank counted with a library's default threshold",
-    hint="torch.linalg.matrix_rank has a threshold of its own, near 1e-15 of the largest singular value; the docstring asks for another.",
+    hint="torch.linalg.matrix_rank has a threshold of its own, near 1e-15 of the largest singular value; the "
+    "docstring asks for another.",
 )
 def rank_default_threshold(q, k):
     check_matrices(q, k)
@@ -809,12 +834,15 @@ def rank_default_threshold(q, k):
     "q6",
     replaces="score_rank",
     name="a rank counted on the eigenvalues of S S^T, which are squares of singular values",
-    hint="1e-10 of the largest square is only 1e-5 of the largest singular value; and squaring loses half of the digits.",
+    hint="1e-10 of the largest square is only 1e-5 of the largest singular value; and squaring loses half of "
+    "the digits.",
 )
 def rank_of_squares(q, k):
     check_matrices(q, k)
     product = dot_products(q.double(), k.double())
-    values = torch.linalg.eigvalsh(dot_products(product, product)) if product.numel() else product.new_zeros(1)
+    values = (
+        torch.linalg.eigvalsh(dot_products(product, product)) if product.numel() else product.new_zeros(1)
+    )
     return count_above(values, 1e-10 * values[-1])
 
 
@@ -843,7 +871,8 @@ def truncated(matrix, rank):
     "q6",
     replaces="low_rank_attention",
     name="low-rank attention that truncates the weights instead of the scores",
-    hint="The rows of a truncated weight matrix no longer sum to 1. What should come last, the truncation or the softmax?",
+    hint="The rows of a truncated weight matrix no longer sum to 1. What should come last, the truncation or "
+    "the softmax?",
 )
 def low_rank_of_weights(q, k, v, rank):
     check_low_rank(q, k, v, rank)
@@ -877,7 +906,8 @@ def low_rank_without_scale(q, k, v, rank):
     "q6",
     replaces="low_rank_attention",
     name="low-rank attention that keeps the first features of q and k instead of the largest singular values",
-    hint="Cutting q and k to a few columns gives a matrix of that rank, but not the best one. Which theorem says what is?",
+    hint="Cutting q and k to a few columns gives a matrix of that rank, but not the best one. Which theorem "
+    "says what is?",
 )
 def low_rank_first_features(q, k, v, rank):
     check_low_rank(q, k, v, rank)
@@ -955,7 +985,8 @@ def distance_not_squared(queries, keys, values, bandwidth):
     "q7",
     replaces="kernel_regression",
     name="kernel regression normalised over the queries instead of the keys",
-    hint="For each query the weights of all keys sum to 1: a single query must get a mean of the values as well.",
+    hint="For each query the weights of all keys sum to 1: a single query must get a mean of the values as "
+    "well.",
 )
 def normalised_over_queries(queries, keys, values, bandwidth):
     check_regression(queries, keys, values, bandwidth)
@@ -966,7 +997,8 @@ def normalised_over_queries(queries, keys, values, bandwidth):
     "q7",
     replaces="kernel_regression",
     name="kernel regression that divides 0 by 0 when all exponentials underflow",
-    hint="Far from every key, or for a small bandwidth, each exponential is rounded to 0. What may be subtracted from all exponents?",
+    hint="Far from every key, or for a small bandwidth, each exponential is rounded to 0. What may be "
+    "subtracted from all exponents?",
 )
 def exponentials_underflow(queries, keys, values, bandwidth):
     check_regression(queries, keys, values, bandwidth)
@@ -979,7 +1011,8 @@ def exponentials_underflow(queries, keys, values, bandwidth):
     "q7",
     replaces="kernel_regression",
     name="kernel regression with a small number added to the denominator",
-    hint="The NaN is gone, but far from every key the result drops to 0 instead of the value of the nearest key.",
+    hint="The NaN is gone, but far from every key the result drops to 0 instead of the value of the nearest "
+    "key.",
 )
 def guarded_denominator(queries, keys, values, bandwidth):
     check_regression(queries, keys, values, bandwidth)
@@ -992,7 +1025,8 @@ def guarded_denominator(queries, keys, values, bandwidth):
     "q7",
     replaces="kernel_regression",
     name="kernel regression whose h^2 underflows to 0 for a tiny bandwidth",
-    hint="The largest weight is handled well, but h = 1e-300 squared is 0 in floating point. Can you divide without squaring h?",
+    hint="The largest weight is handled well, but h = 1e-300 squared is 0 in floating point. Can you divide "
+    "without squaring h?",
 )
 def bandwidth_underflows(queries, keys, values, bandwidth):
     check_regression(queries, keys, values, bandwidth)
@@ -1005,7 +1039,8 @@ def bandwidth_underflows(queries, keys, values, bandwidth):
     "q7",
     replaces="kernel_regression",
     name="dot-product attention instead of a kernel of the distance",
-    hint="A long key wins every dot product, near or far. The weight asked for here falls off with the distance.",
+    hint="A long key wins every dot product, near or far. The weight asked for here falls off with the "
+    "distance.",
 )
 def dot_product_instead(queries, keys, values, bandwidth):
     check_regression(queries, keys, values, bandwidth)

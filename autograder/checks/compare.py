@@ -1,7 +1,8 @@
 """Comparisons for test files: each passes silently or says what was expected, what was found and where.
 
-The kit copies the functions that a public test file uses into that file, so this module rests on torch and builtins alone.
-In every function `what` is the expression under test as a student would write it, for example "attention_weights(q, k)".
+The kit copies the functions that a public test file uses into that file, so this module rests on torch and
+builtins alone. In every function `what` is the expression under test as a student would write it, for example
+"attention_weights(q, k)".
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ import torch
 
 
 def check_close(found: object, expected: torch.Tensor, *, tolerance: float = 1e-9, what: str) -> None:
-    """Pass if `found` has the type, shape and dtype of `expected` and each number is within `tolerance` (absolute) of it."""
+    """Pass if `found` has the shape and dtype of `expected`, and each number is within `tolerance` (absolute) of it."""
     tensor = check_shape(found, expected.shape, what=what)
     check_dtype(tensor, expected.dtype, what=what)
     same = tensor == expected
@@ -32,12 +33,17 @@ def check_close(found: object, expected: torch.Tensor, *, tolerance: float = 1e-
     )
 
 
-def check_shape(found: object, shape: Sequence[int], *, what: str) -> torch.Tensor:
-    """Pass if `found` is a tensor of this shape; the tensor is returned."""
+def check_returned(found: object, *, what: str) -> None:
+    """Pass if something was returned at all."""
     if found is None:
         raise AssertionError(
             f"{what} returned None: it is not implemented yet, or its return statement is missing."
         )
+
+
+def check_shape(found: object, shape: Sequence[int], *, what: str) -> torch.Tensor:
+    """Pass if `found` is a tensor of this shape; the tensor is returned."""
+    check_returned(found, what=what)
     if not isinstance(found, torch.Tensor):
         raise AssertionError(
             f"{what} returned a value of type {type(found).__name__}, but a torch.Tensor was expected."
@@ -55,10 +61,7 @@ def check_dtype(found: torch.Tensor, dtype: torch.dtype, *, what: str) -> None:
 
 def check_int(found: object, expected: int, *, what: str) -> None:
     """Pass if `found` is the Python int `expected`."""
-    if found is None:
-        raise AssertionError(
-            f"{what} returned None: it is not implemented yet, or its return statement is missing."
-        )
+    check_returned(found, what=what)
     if type(found) is not int:
         raise AssertionError(
             f"{what} returned a value of type {type(found).__name__}, but a Python int was expected."
@@ -69,10 +72,7 @@ def check_int(found: object, expected: int, *, what: str) -> None:
 
 def check_tuple(found: object, names: Sequence[str], *, what: str) -> Sequence[object]:
     """Pass if `found` is a tuple (or list) with one item for each name; it is returned."""
-    if found is None:
-        raise AssertionError(
-            f"{what} returned None: it is not implemented yet, or its return statement is missing."
-        )
+    check_returned(found, what=what)
     wanted = f"a tuple ({', '.join(names)}) was expected"
     if not isinstance(found, tuple | list):
         raise AssertionError(f"{what} returned a value of type {type(found).__name__}, but {wanted}.")
@@ -96,11 +96,9 @@ def check_raises(error: type[Exception], function: Callable[..., object], *args:
             f"{what} must raise {error.__name__}, but it raised {type(caught).__name__}: {caught}."
             " Check the arguments before you compute with them."
         ) from None
-    returned = (
-        f"a tensor of shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
-    )
+    returned = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else repr(found)
     raise AssertionError(
-        f"{what} must raise {error.__name__} with a message, but no error was raised (it returned {returned})."
+        f"{what} must raise {error.__name__} with a message, but it raised nothing and returned {returned}."
     )
 
 
@@ -125,8 +123,8 @@ def check_gradients(
 ) -> None:
     """Pass if the gradients of `found` with respect to each of `inputs` are those of `expected`.
 
-    Both must have been computed from the same `inputs`, which require grad. What is differentiated is the sum of all numbers
-    with fixed weights that differ from each other, so that no gradient can cancel by symmetry.
+    Both must have been computed from the same `inputs`, which require grad. What is differentiated is a sum of all
+    numbers with fixed weights that differ from each other, so that no gradient can cancel by symmetry.
     """
     tensor = check_shape(found, expected.shape, what=what)
     if not tensor.requires_grad:

@@ -1,7 +1,8 @@
 """q2: scaled_dot_product_attention(q, k, v, mask=None), judged against PyTorch's own.
 
-d_v differs from d_k everywhere but in the batch of large scores. Tolerances: correct float64 forms differ by at most 4.7e-15
-and correct float32 forms with L <= 8 by at most 1e-6; a mask of -10 instead of -inf is 3.5e-3 away; hence 1e-9 and 1e-5.
+d_v differs from d_k everywhere but in the batch of large scores. Tolerances: correct float64 forms differ by
+at most 4.7e-15 and correct float32 forms with L <= 8 by at most 1e-6; a mask of -10 instead of -inf is 3.5e-3
+away; hence 1e-9 and 1e-5.
 """
 
 import math
@@ -25,21 +26,25 @@ def normal(*shape, seed, dtype=torch.float64):
     name="shape and dtype",
     points=1,
     hidden=False,
-    failure_message="There is one output for each query, as long as a value: (..., L_q, d_v), in the dtype of q.",
+    failure_message="There is one output for each query, as long as a value: (..., L_q, d_v), in the dtype of "
+    "q.",
 )
 def test_shape(scaled_dot_product_attention):
     q, k, v = normal(2, 3, 5, seed=0), normal(2, 4, 5, seed=1), normal(2, 4, 6, seed=2)
     found = check_shape(
         scaled_dot_product_attention(q, k, v), (2, 3, 6), what="scaled_dot_product_attention(q, k, v)"
     )
-    assert found.dtype == q.dtype, f"The output has dtype {found.dtype}, but {q.dtype}, the dtype of q, was expected."
+    assert found.dtype == q.dtype, (
+        f"The output has dtype {found.dtype}, but {q.dtype}, the dtype of q, was expected."
+    )
 
 
 @test_case(
     name="an average worked out by hand",
     points=2,
     hidden=False,
-    failure_message="The weights are 3/4 and 1/4 here, so the output is 3/4 of the first value plus 1/4 of the second.",
+    failure_message="The weights are 3/4 and 1/4 here, so the output is 3/4 of the first value plus 1/4 of "
+    "the second.",
 )
 def test_hand(scaled_dot_product_attention):
     q = torch.tensor([[1.0, 1.0, 0.0, 0.0]], dtype=torch.float64)
@@ -53,14 +58,15 @@ def test_hand(scaled_dot_product_attention):
     name="a forbidden value does not enter the average",
     points=2,
     hidden=False,
-    failure_message="With q = 0 all allowed keys weigh the same, so each output is the plain mean of the allowed values.",
+    failure_message="Equal keys weigh the same if they are allowed, so each output is the plain mean of the "
+    "allowed values.",
 )
 def test_mask(scaled_dot_product_attention):
-    q, k = torch.zeros(2, 4, dtype=torch.float64), normal(3, 4, seed=3)
+    q, k = normal(2, 4, seed=3), torch.ones(3, 4, dtype=torch.float64)
     v = torch.tensor([[1.0], [3.0], [1000.0]], dtype=torch.float64)
     mask = torch.tensor([[True, True, False], [False, True, False]])
     expected = torch.tensor([[2.0], [3.0]], dtype=torch.float64)
-    what = "scaled_dot_product_attention(q, k, v, mask) with q = 0"
+    what = "scaled_dot_product_attention(q, k, v, mask) with three equal keys"
     check_close(scaled_dot_product_attention(q, k, v, mask), expected, what=what)
 
 
@@ -68,24 +74,31 @@ def test_mask(scaled_dot_product_attention):
     name="values, with and without leading dimensions",
     points=2,
     hidden=True,
-    failure_message="Check which size stands under the root, over which axis the softmax runs, and what is multiplied last.",
+    failure_message="Check which size stands under the root, over which axis the softmax runs, and what is "
+    "multiplied last.",
 )
 def test_values(scaled_dot_product_attention):
     for lead, l_q, l_k, d_k, d_v in [((2, 3), 5, 7, 6, 2), ((), 4, 4, 4, 3)]:
-        q, k, v = normal(*lead, l_q, d_k, seed=4), normal(*lead, l_k, d_k, seed=5), normal(*lead, l_k, d_v, seed=6)
+        q, k, v = (
+            normal(*lead, l_q, d_k, seed=4),
+            normal(*lead, l_k, d_k, seed=5),
+            normal(*lead, l_k, d_v, seed=6),
+        )
         what = f"scaled_dot_product_attention(q, k, v) with shapes {tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}"
-        check_close(scaled_dot_product_attention(q, k, v), F.scaled_dot_product_attention(q, k, v), what=what)
+        expected = F.scaled_dot_product_attention(q, k, v)
+        check_close(scaled_dot_product_attention(q, k, v), expected, what=what)
 
 
 @test_case(
     name="masks, and queries that may attend to nothing",
     points=1,
     hidden=True,
-    failure_message="A mask broadcasts to (..., L_q, L_k). A query that may attend to nothing gets zeros, not a mean or NaN.",
+    failure_message="A mask broadcasts to (..., L_q, L_k). A query that may attend to nothing gets zeros, not "
+    "a mean or NaN.",
 )
 def test_masks(scaled_dot_product_attention):
-    q, k, v = normal(2, 4, 5, seed=7), normal(2, 3, 5, seed=8), normal(2, 3, 6, seed=9)
     for shape in [(4, 3), (2, 4, 3), (2, 1, 3)]:
+        q, k, v = normal(2, 4, 5, seed=7), normal(2, 3, 5, seed=8), normal(2, 3, 6, seed=9)
         mask = normal(*shape, seed=10) > -0.3
         mask[..., 0, :] = False
         expected = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -97,15 +110,18 @@ def test_masks(scaled_dot_product_attention):
     name="gradients",
     points=1,
     hidden=True,
-    failure_message="The output must be differentiable with respect to q, k and v, through the weights as well as the values.",
+    failure_message="The output must be differentiable with respect to q, k and v, through the weights as "
+    "well as the values.",
 )
 def test_gradients(scaled_dot_product_attention):
     q, k, v = normal(2, 4, 5, seed=11), normal(2, 3, 5, seed=12), normal(2, 3, 6, seed=13)
     for tensor in (q, k, v):
         tensor.requires_grad_()
-    mask = torch.tensor([[True, True, True], [False, True, True], [False, False, False], [True, False, False]])
-    found = scaled_dot_product_attention(q, k, v, mask)
+    mask = torch.tensor(
+        [[True, True, True], [False, True, True], [False, False, False], [True, False, False]]
+    )
     expected = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    found = scaled_dot_product_attention(q, k, v, mask)
     what = "scaled_dot_product_attention(q, k, v, mask)"
     check_gradients(found, expected, {"q": q, "k": k, "v": v}, what=what)
 
@@ -114,7 +130,8 @@ def test_gradients(scaled_dot_product_attention):
     name="float32: ordinary and large scores",
     points=1,
     hidden=True,
-    failure_message="The result has the dtype of q. exp(150) overflows in float32: subtract each row's largest score first.",
+    failure_message="The result has the dtype of q. exp(150) overflows in float32: subtract each row's "
+    "largest score first.",
 )
 def test_float32(scaled_dot_product_attention):
     q, k, v = (normal(2, 8, d, seed=seed, dtype=torch.float32) for seed, d in [(14, 6), (15, 6), (16, 5)])
@@ -132,8 +149,8 @@ def test_float32(scaled_dot_product_attention):
     name="batches, sizes of 1 and 0, arguments left alone",
     points=1,
     hidden=True,
-    failure_message="Elements of a batch are independent; functions return new tensors; no query gives an empty "
-    "output, and no key gives zeros: there is nothing to attend to.",
+    failure_message="Elements of a batch are independent; functions return new tensors; no query gives an "
+    "empty output, and no key gives zeros: there is nothing to attend to.",
 )
 def test_batch_and_sizes(scaled_dot_product_attention):
     q, k, v = normal(2, 3, 5, seed=17), normal(2, 4, 5, seed=18), normal(2, 4, 1, seed=19)
@@ -148,19 +165,24 @@ def test_batch_and_sizes(scaled_dot_product_attention):
     found = scaled_dot_product_attention(q[:, :0], k, v)
     check_shape(found, (2, 0, 1), what="scaled_dot_product_attention(q, k, v) with no query")
     found = scaled_dot_product_attention(q, k[:, :0], v[:, :0])
-    check_close(found, torch.zeros(2, 3, 1).double(), what="scaled_dot_product_attention(q, k, v) with no key")
+    check_close(
+        found, torch.zeros(2, 3, 1).double(), what="scaled_dot_product_attention(q, k, v) with no key"
+    )
 
 
 @test_case(
     name="arguments that do not fit",
     points=1,
     hidden=True,
-    failure_message="Raise ValueError with a message: each key has one value, and a mask is boolean and fits the scores.",
+    failure_message="Raise ValueError with a message: each key has one value, and a mask is boolean and fits "
+    "the scores.",
 )
 def test_bad_arguments(scaled_dot_product_attention):
     q, k, v = normal(2, 5, seed=20), normal(3, 5, seed=21), normal(3, 4, seed=22)
     call = "scaled_dot_product_attention(q, k, v, mask)"
     attention = scaled_dot_product_attention
     check_raises(ValueError, attention, q, k, v[:2], what=f"{call} with three keys and two values")
-    check_raises(ValueError, attention, q[:, :4], k, v, what=f"{call} with queries of length 4 and keys of length 5")
+    check_raises(
+        ValueError, attention, q[:, :4], k, v, what=f"{call} with queries of length 4 and keys of length 5"
+    )
     check_raises(ValueError, attention, q, k, v, torch.ones(2, 3), what=f"{call} with a mask of numbers")

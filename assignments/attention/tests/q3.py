@@ -1,7 +1,7 @@
 """q3: attention_weights_vjp(q, k, grad_weights) -> (grad_q, grad_k), judged against autograd.
 
-Tolerance 1e-9 in float64: correct forms (row sums, explicit Jacobian, einsum) agree to 1e-14, and leaving out the scale or the
-row-sum term is wrong by more than 0.1.
+Tolerance 1e-9 in float64: correct forms (row sums, explicit Jacobian, einsum) agree to 1e-14, and leaving out
+the scale or the row-sum term is wrong by more than 0.1.
 """
 
 import math
@@ -24,7 +24,7 @@ def normal(*shape, seed, dtype=torch.float64):
 def gradients_by_autograd(q, k, grad_weights):
     q, k = q.clone().requires_grad_(), k.clone().requires_grad_()
     weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1)
-    return torch.autograd.grad(weights, (q, k), grad_weights)
+    return torch.autograd.grad((weights * grad_weights).sum(), (q, k))
 
 
 def check_pair(found, expected, tolerance=1e-9, note=""):
@@ -50,8 +50,9 @@ def test_shapes(attention_weights_vjp):
     name="gradients worked out by hand",
     points=3,
     hidden=False,
-    failure_message="Both scores are 0, so both weights are 1/2. The gradient of the scores is then 1/2 * (1 - 1/2) = 1/4 for "
-    "the first key and 1/2 * (0 - 1/2) = -1/4 for the second; the scale 1/sqrt(d_k) is 1/2.",
+    failure_message="Both scores are 0, so both weights are 1/2. The gradient of the scores is then 1/2 * (1 "
+    "- 1/2) = 1/4 for the first key and 1/2 * (0 - 1/2) = -1/4 for the second; the scale 1/sqrt(d_k) is "
+    "1/2.",
 )
 def test_hand(attention_weights_vjp):
     q = torch.tensor([[0.0, 0.0, 8.0, 0.0]], dtype=torch.float64)
@@ -66,30 +67,32 @@ def test_hand(attention_weights_vjp):
     name="equal to autograd, with and without leading dimensions",
     points=3,
     hidden=True,
-    failure_message="Derive three steps: weights to scores (the softmax Jacobian), scores to q, scores to k. Where does the "
-    "scale enter, and which product needs a transpose?",
+    failure_message="Derive three steps: weights to scores (the softmax Jacobian), scores to q, scores to k. "
+    "Where does the scale enter, and which product needs a transpose?",
 )
 def test_values(attention_weights_vjp):
     for lead, l_q, l_k, d_k in [((2, 3), 5, 7, 6), ((), 3, 3, 3)]:
         q, k = normal(*lead, l_q, d_k, seed=3), normal(*lead, l_k, d_k, seed=4)
         grad_weights = normal(*lead, l_q, l_k, seed=5)
         note = f", q of shape {tuple(q.shape)}, k of shape {tuple(k.shape)},"
-        found = attention_weights_vjp(q, k, grad_weights)
-        check_pair(found, gradients_by_autograd(q, k, grad_weights), note=note)
+        expected = gradients_by_autograd(q, k, grad_weights)
+        check_pair(attention_weights_vjp(q, k, grad_weights), expected, note=note)
 
 
 @test_case(
     name="a constant added to a row changes nothing",
     points=1,
     hidden=True,
-    failure_message="Each row of weights sums to 1 whatever q and k are, so a grad_weights that is constant along each row "
-    "must give gradients of zero.",
+    failure_message="Each row of weights sums to 1 whatever q and k are, so a grad_weights that is constant "
+    "along each row must give gradients of zero.",
 )
 def test_constant_rows(attention_weights_vjp):
     q, k = normal(3, 5, seed=6), normal(4, 5, seed=7)
     rows = torch.tensor([[1.0], [-2.0], [30.0]], dtype=torch.float64).expand(3, 4).clone()
     expected = torch.zeros_like(q), torch.zeros_like(k)
-    check_pair(attention_weights_vjp(q, k, rows), expected, note=" with a constant in each row of grad_weights")
+    check_pair(
+        attention_weights_vjp(q, k, rows), expected, note=" with a constant in each row of grad_weights"
+    )
 
 
 @test_case(
@@ -101,11 +104,13 @@ def test_constant_rows(attention_weights_vjp):
 def test_float32(attention_weights_vjp):
     q, k = normal(4, 6, seed=8, dtype=torch.float32), normal(5, 6, seed=9, dtype=torch.float32)
     grad_weights = normal(4, 5, seed=10, dtype=torch.float32)
-    found = attention_weights_vjp(q, k, grad_weights)
-    check_pair(found, gradients_by_autograd(q, k, grad_weights), tolerance=1e-5, note=" in float32")
+    expected = gradients_by_autograd(q, k, grad_weights)
+    check_pair(
+        attention_weights_vjp(q, k, grad_weights.clone()), expected, tolerance=1e-5, note=" in float32"
+    )
     q, k = torch.tensor([[150.0, 149.0, -150.0], [-150.0, -149.5, -150.0]]), torch.eye(3) * math.sqrt(3)
-    found = attention_weights_vjp(q, k, grad_weights[:2, :3])
     expected = gradients_by_autograd(q, k, grad_weights[:2, :3])
+    found = attention_weights_vjp(q, k, grad_weights[:2, :3])
     # absolute, for numbers up to 40: a score of 150 is itself rounded by 1e-5
     check_pair(found, expected, tolerance=2e-3, note=" with scores of +-150")
 
@@ -114,7 +119,8 @@ def test_float32(attention_weights_vjp):
     name="arguments left alone, batches, sizes of 1 and 0",
     points=1,
     hidden=True,
-    failure_message="Return new tensors; elements of a batch are independent; a single key always has weight 1.",
+    failure_message="Return new tensors; elements of a batch are independent; a single key always has weight "
+    "1.",
 )
 def test_batch_and_sizes(attention_weights_vjp):
     q, k, grad_weights = normal(2, 3, 5, seed=11), normal(2, 4, 5, seed=12), normal(2, 3, 4, seed=13)
@@ -134,10 +140,25 @@ def test_batch_and_sizes(attention_weights_vjp):
     name="arguments that do not fit",
     points=1,
     hidden=True,
-    failure_message="Raise ValueError with a message: grad_weights has the shape (..., L_q, L_k) of the weights.",
+    failure_message="Raise ValueError with a message: grad_weights has the shape (..., L_q, L_k) of the "
+    "weights.",
 )
 def test_bad_arguments(attention_weights_vjp):
     q, k, grad_weights = normal(2, 5, seed=14), normal(3, 5, seed=15), normal(2, 3, seed=16)
     vjp = attention_weights_vjp
-    check_raises(ValueError, vjp, q, k, grad_weights.mT, what=f"{CALL} with 2 queries, 3 keys and a (3, 2) grad_weights")
-    check_raises(ValueError, vjp, q, k[:, :4], grad_weights, what=f"{CALL} with queries of length 5 and keys of length 4")
+    check_raises(
+        ValueError,
+        vjp,
+        q,
+        k,
+        grad_weights.mT,
+        what=f"{CALL} with 2 queries, 3 keys and a (3, 2) grad_weights",
+    )
+    check_raises(
+        ValueError,
+        vjp,
+        q,
+        k[:, :4],
+        grad_weights,
+        what=f"{CALL} with queries of length 5 and keys of length 4",
+    )

@@ -1,7 +1,8 @@
 """q4: class SelfAttention(d_model, d_k, d_v), judged with weights that the test loads.
 
-The sizes d_model, d_k, d_v and L all differ, for with d_model = d_k a scale by sqrt(d_model) is invisible. Tolerances: correct
-float64 forms differ by at most 4.7e-15, correct float32 forms by at most 1e-6 at these sizes; hence 1e-9 and 1e-5.
+The sizes d_model, d_k, d_v and L all differ, for with d_model = d_k a scale by sqrt(d_model) is invisible.
+Tolerances: correct float64 forms differ by at most 4.7e-15, correct float32 forms by at most 1e-6 at these
+sizes; hence 1e-9 and 1e-5.
 """
 
 import math
@@ -50,17 +51,18 @@ def oracle(model, x, mask=None):
     name="three parameters, and how they start",
     points=1,
     hidden=False,
-    failure_message="Make W_Q, W_K and W_V with nn.Parameter in __init__, after super().__init__(): (d_model, d_k) for W_Q and "
-    "W_K, (d_model, d_v) for W_V. Draw each from a normal distribution with standard deviation 1/sqrt(d_model).",
+    failure_message="Make W_Q, W_K and W_V with nn.Parameter in __init__, after super().__init__(): (d_model, "
+    "d_k) for W_Q and W_K, (d_model, d_v) for W_V. Draw each from a normal distribution with standard "
+    "deviation 1/sqrt(d_model).",
 )
 def test_parameters(SelfAttention):
-    check_parameters(SelfAttention(6, 4, 3), {"W_Q": (6, 4), "W_K": (6, 4), "W_V": (6, 3)}, what=CALL)
-    model = SelfAttention(64, 32, 16)
+    call, model = "SelfAttention(d_model=64, d_k=32, d_v=16)", SelfAttention(64, 32, 16)
+    check_parameters(model, {"W_Q": (64, 32), "W_K": (64, 32), "W_V": (64, 16)}, what=call)
     for letter in "QKV":
         deviation = getattr(model, f"W_{letter}").std().item()
         # 1024 numbers or more: the measured deviation is off by 2 % (one sigma), far from a factor of 2
         assert 0.0625 < deviation < 0.25, (
-            f"The numbers in W_{letter} of SelfAttention(d_model=64, d_k=32, d_v=16) start with a standard deviation of"
+            f"The numbers in W_{letter} of {call} start with a standard deviation of"
             f" {deviation:.3g}, but 1/sqrt(64) = 0.125 was expected."
         )
 
@@ -81,8 +83,8 @@ def test_shape(SelfAttention):
     name="two outputs worked out by hand",
     points=2,
     hidden=False,
-    failure_message="Here q = x W_Q = (ln 3, 0), k = x W_K = (1, 0) and v = x W_V = (4, 8). The first query's scores are ln 3 "
-    "and 0 (d_k = 1), its weights 3/4 and 1/4; the second query weighs both values alike.",
+    failure_message="Here q = x W_Q = (ln 3, 0), k = x W_K = (1, 0) and v = x W_V = (4, 8). The first query's "
+    "scores are ln 3 and 0 (d_k = 1), its weights 3/4 and 1/4; the second query weighs both values alike.",
 )
 def test_hand(SelfAttention):
     weights = {"W_Q": [[math.log(3)], [0.0]], "W_K": [[1.0], [0.0]], "W_V": [[4.0], [8.0]]}
@@ -96,7 +98,8 @@ def test_hand(SelfAttention):
     name="values, with and without leading dimensions",
     points=2,
     hidden=True,
-    failure_message="Project x with W_Q, W_K and W_V, then attend. The scale belongs to the length of a key, not of x.",
+    failure_message="Project x with W_Q, W_K and W_V, then attend. The scale belongs to the length of a key, "
+    "not of x.",
 )
 def test_values(SelfAttention):
     model = model_6_4_3(SelfAttention)
@@ -109,14 +112,17 @@ def test_values(SelfAttention):
     name="masks",
     points=2,
     hidden=True,
-    failure_message="The mask says which position (row) may attend to which (column); (L, L) serves every element of the batch.",
+    failure_message="The mask says which position (row) may attend to which (column); (L, L) serves every "
+    "element of the batch.",
 )
 def test_masks(SelfAttention):
     model, x = model_6_4_3(SelfAttention), normal(2, 5, 6, seed=5)
     for shape in [(5, 5), (2, 5, 5)]:
         mask = normal(*shape, seed=6) > 0
         mask[..., 2, :] = False
-        check_close(model(x, mask), oracle(model, x, mask), what=f"{CALL}(x, mask) with a mask of shape {shape}")
+        check_close(
+            model(x, mask), oracle(model, x, mask), what=f"{CALL}(x, mask) with a mask of shape {shape}"
+        )
 
 
 @test_case(
@@ -136,14 +142,20 @@ def test_gradients(SelfAttention):
     name="float32, large scores, batches; x left alone",
     points=1,
     hidden=True,
-    failure_message="The output has the dtype of x and is finite at scores of 150; elements of a batch are independent.",
+    failure_message="The output has the dtype of x and is finite at scores of 150; elements of a batch are "
+    "independent.",
 )
 def test_float32_and_batch(SelfAttention):
     model, x = model_6_4_3(SelfAttention, torch.float32), normal(2, 5, 6, seed=8, dtype=torch.float32)
     before, whole = x.clone(), model(x)
     check_unchanged(before, x, what=f"x in {CALL}(x)")
     check_close(whole, oracle(model, x), tolerance=1e-5, what=f"{CALL}(x) in float32")
-    check_close(model(x[1]), whole[1], tolerance=1e-5, what=f"{CALL}(x) of element 1 of a batch, alone and in the batch,")
+    check_close(
+        model(x[1]),
+        whole[1],
+        tolerance=1e-5,
+        what=f"{CALL}(x) of element 1 of a batch, alone and in the batch,",
+    )
     large = 6 * x
     # absolute, for numbers up to 60: a score of 150 is itself rounded by 1e-5
     check_close(model(large), oracle(model, large), tolerance=5e-3, what=f"{CALL}(x) with large scores")
@@ -153,8 +165,8 @@ def test_float32_and_batch(SelfAttention):
     name="arguments that do not fit",
     points=1,
     hidden=True,
-    failure_message="Raise ValueError with a message: in __init__ for a size below 1, in forward for an x or a mask that does "
-    "not fit.",
+    failure_message="Raise ValueError with a message: in __init__ for a size below 1, in forward for an x or "
+    "a mask that does not fit.",
 )
 def test_bad_arguments(SelfAttention):
     check_raises(ValueError, SelfAttention, 6, 0, 3, what="SelfAttention(d_model=6, d_k=0, d_v=3)")

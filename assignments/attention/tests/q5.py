@@ -1,7 +1,9 @@
-"""q5: class MultiHeadAttention(d_model, n_heads), judged against what nn.MultiheadAttention computes with the same weights.
+"""q5: class MultiHeadAttention(d_model, n_heads), judged against what nn.MultiheadAttention computes with the
+same weights.
 
-The number of heads, the length of a head, L and the batch all differ, except where a batch as large as the number of heads
-could hide a mask that is handed to the wrong axis. Tolerances as in q4: 1e-9 in float64, 1e-5 in float32.
+The number of heads, the length of a head, L and the batch all differ, except where a batch as large as the
+number of heads could hide a mask that is handed to the wrong axis. Tolerances as in q4: 1e-9 in float64, 1e-5
+in float32.
 """
 
 import torch
@@ -42,7 +44,7 @@ def model_6_3(MultiHeadAttention, dtype=torch.float64):
 
 
 def oracle(model, n_heads, x, mask=None):
-    """nn.MultiheadAttention without biases; it wants (L, B, d_model), transposed weights, and a mask that is True where forbidden."""
+    """nn.MultiheadAttention without biases: it wants (L, B, d_model), weights transposed and True where forbidden."""
     length, d_model = x.shape[-2:]
     batch = x.reshape(-1, length, d_model).transpose(0, 1)
     if mask is not None:
@@ -60,17 +62,17 @@ def oracle(model, n_heads, x, mask=None):
     name="four parameters, and how they start",
     points=1,
     hidden=False,
-    failure_message="Make W_Q, W_K, W_V and W_O with nn.Parameter in __init__, after super().__init__(), each (d_model, d_model). "
-    "Draw each from a normal distribution with standard deviation 1/sqrt(d_model).",
+    failure_message="Make W_Q, W_K, W_V and W_O with nn.Parameter in __init__, after super().__init__(), each "
+    "(d_model, d_model). Draw each from a normal distribution with standard deviation 1/sqrt(d_model).",
 )
 def test_parameters(MultiHeadAttention):
-    check_parameters(MultiHeadAttention(6, 3), dict.fromkeys(NAMES, (6, 6)), what=CALL)
-    model = MultiHeadAttention(64, 2)
+    call, model = "MultiHeadAttention(d_model=64, n_heads=2)", MultiHeadAttention(64, 2)
+    check_parameters(model, dict.fromkeys(NAMES, (64, 64)), what=call)
     for name in NAMES:
         deviation = getattr(model, name).std().item()
         # 4096 numbers: the measured deviation is off by 1 % (one sigma), far from a factor of 2
         assert 0.0625 < deviation < 0.25, (
-            f"The numbers in {name} of MultiHeadAttention(d_model=64, n_heads=2) start with a standard deviation of"
+            f"The numbers in {name} of {call} start with a standard deviation of"
             f" {deviation:.3g}, but 1/sqrt(64) = 0.125 was expected."
         )
 
@@ -79,7 +81,8 @@ def test_parameters(MultiHeadAttention):
     name="shape and dtype of the output",
     points=1,
     hidden=False,
-    failure_message="forward(x) has the shape of x, (..., L, d_model): the heads' outputs side by side, then W_O.",
+    failure_message="forward(x) has the shape of x, (..., L, d_model): the heads' outputs side by side, then "
+    "W_O.",
 )
 def test_shape(MultiHeadAttention):
     model, x = MultiHeadAttention(6, 3), normal(2, 5, 6, seed=10, dtype=torch.float32)
@@ -91,8 +94,9 @@ def test_shape(MultiHeadAttention):
     name="two heads worked out by hand",
     points=2,
     hidden=False,
-    failure_message="Here W_Q = 0, so all weights are 1/2 and each head gives the mean of its columns of x W_V = x: (1, 2) "
-    "from the first head and (3, 4) from the second. W_O then swaps the two halves and doubles them.",
+    failure_message="Here W_Q = 0, so all weights are 1/2 and each head gives the mean of its columns of x "
+    "W_V = x: (1, 2) from the first head and (3, 4) from the second. W_O then swaps the two halves and "
+    "doubles them.",
 )
 def test_hand(MultiHeadAttention):
     zero, eye = torch.zeros(2, 2), torch.eye(2)
@@ -108,8 +112,8 @@ def test_hand(MultiHeadAttention):
     name="equal to nn.MultiheadAttention, with and without leading dimensions",
     points=2,
     hidden=True,
-    failure_message="Head i has the i-th block of d_model / n_heads consecutive columns of x W_Q, x W_K and x W_V; the scale "
-    "belongs to the length of a head.",
+    failure_message="Head i has the i-th block of d_model / n_heads consecutive columns of x W_Q, x W_K and x "
+    "W_V; the scale belongs to the length of a head.",
 )
 def test_values(MultiHeadAttention):
     model = model_6_3(MultiHeadAttention)
@@ -122,15 +126,17 @@ def test_values(MultiHeadAttention):
     name="masks",
     points=2,
     hidden=True,
-    failure_message="A mask (L, L) serves the whole batch, a mask (B, L, L) has one for each element of "
-    "it, and (B, 1, L) broadcasts as usual; all heads share it.",
+    failure_message="A mask (L, L) serves the whole batch, a mask (B, L, L) has one for each element of it, "
+    "and (B, 1, L) broadcasts as usual; all heads share it.",
 )
 def test_masks(MultiHeadAttention):
     model = model_6_3(MultiHeadAttention)
     for shape in [(5, 5), (3, 5, 5), (3, 1, 5)]:
         x, mask = normal(3, 5, 6, seed=12), normal(*shape, seed=13) > 0
         mask[-1, 0] = False
-        check_close(model(x, mask), oracle(model, 3, x, mask), what=f"{CALL}(x, mask) with a mask of shape {shape}")
+        check_close(
+            model(x, mask), oracle(model, 3, x, mask), what=f"{CALL}(x, mask) with a mask of shape {shape}"
+        )
 
 
 @test_case(
@@ -150,15 +156,20 @@ def test_gradients(MultiHeadAttention):
     name="float32, large scores, batches, one head; x left alone",
     points=1,
     hidden=True,
-    failure_message="The output has the dtype of x and is finite at scores of 150; elements of a batch are independent; one "
-    "head and heads of length 1 are legal.",
+    failure_message="The output has the dtype of x and is finite at scores of 150; elements of a batch are "
+    "independent; one head and heads of length 1 are legal.",
 )
 def test_float32_and_sizes(MultiHeadAttention):
     model, x = model_6_3(MultiHeadAttention, torch.float32), normal(2, 5, 6, seed=15, dtype=torch.float32)
     before, whole = x.clone(), model(x)
     check_unchanged(before, x, what=f"x in {CALL}(x)")
     check_close(whole, oracle(model, 3, x), tolerance=1e-5, what=f"{CALL}(x) in float32")
-    check_close(model(x[1]), whole[1], tolerance=1e-5, what=f"{CALL}(x) of element 1 of a batch, alone and in the batch,")
+    check_close(
+        model(x[1]),
+        whole[1],
+        tolerance=1e-5,
+        what=f"{CALL}(x) of element 1 of a batch, alone and in the batch,",
+    )
     large = 6 * x
     # absolute, for numbers up to 200: a score of 150 is itself rounded by 1e-5
     check_close(model(large), oracle(model, 3, large), tolerance=2e-2, what=f"{CALL}(x) with large scores")
@@ -172,8 +183,8 @@ def test_float32_and_sizes(MultiHeadAttention):
     name="arguments that do not fit",
     points=1,
     hidden=True,
-    failure_message="Raise ValueError with a message: in __init__ when d_model is not a multiple of n_heads or a size is below "
-    "1, in forward for an x or a mask that does not fit.",
+    failure_message="Raise ValueError with a message: in __init__ when d_model is not a multiple of n_heads "
+    "or a size is below 1, in forward for an x or a mask that does not fit.",
 )
 def test_bad_arguments(MultiHeadAttention):
     check_raises(ValueError, MultiHeadAttention, 6, 4, what="MultiHeadAttention(d_model=6, n_heads=4)")

@@ -1,8 +1,9 @@
 """q6: score_rank(q, k) on matrices whose singular values are known, and low_rank_attention(q, k, v, rank).
 
-Singular values are built to be far from the threshold of 1e-10 of the largest: 1e-8 counts, 1e-12 does not, and float64 rounding
-of the product is near 1e-16. A product taken in float32 has rounding near 1e-7, which would count. Scores truncated by SVD agree
-between float64 forms to 1e-14 when the singular values are well apart, as here; hence 1e-9.
+Singular values are built to be far from the threshold of 1e-10 of the largest: 1e-8 counts, 1e-12 does not,
+and float64 rounding of the product is near 1e-16. A product taken in float32 has rounding near 1e-7, which
+would count. Scores truncated by SVD agree between float64 forms to 1e-14 when the singular values are well
+apart, as here; hence 1e-9.
 """
 
 import math
@@ -39,7 +40,8 @@ def oracle(q, k, v, rank):
     name="a rank worked out by hand",
     points=2,
     hidden=False,
-    failure_message="Every row of q is a multiple of (1, 2), so every row of q k^T is a multiple of the same row: the rank is 1.",
+    failure_message="Every row of q is a multiple of (1, 2), so every row of q k^T is a multiple of the same "
+    "row: the rank is 1.",
 )
 def test_hand(score_rank):
     q = torch.tensor([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]], dtype=torch.float64)
@@ -56,30 +58,40 @@ def test_hand(score_rank):
 def test_shape(low_rank_attention):
     q, k, v = normal(4, 3, seed=1), normal(5, 3, seed=2), normal(5, 2, seed=3)
     found = check_shape(low_rank_attention(q, k, v, 1), (4, 2), what="low_rank_attention(q, k, v, rank=1)")
-    assert found.dtype == q.dtype, f"The output has dtype {found.dtype}, but {q.dtype}, the dtype of q, was expected."
+    assert found.dtype == q.dtype, (
+        f"The output has dtype {found.dtype}, but {q.dtype}, the dtype of q, was expected."
+    )
 
 
 @test_case(
     name="with nothing cut off it is attention",
     points=1,
     hidden=False,
-    failure_message="q k^T / sqrt(d_k) has rank 3 at most here, so its best approximation of rank 3 is itself.",
+    failure_message="q k^T / sqrt(d_k) has rank 3 at most here, so its best approximation of rank 3 is "
+    "itself.",
 )
 def test_full_rank(low_rank_attention):
     q, k, v = normal(4, 3, seed=4), normal(5, 3, seed=5), normal(5, 2, seed=6)
     expected = F.scaled_dot_product_attention(q, k, v)
-    check_close(low_rank_attention(q, k, v, 3), expected, what="low_rank_attention(q, k, v, rank=3) with d_k = 3")
+    check_close(
+        low_rank_attention(q, k, v, 3), expected, what="low_rank_attention(q, k, v, rank=3) with d_k = 3"
+    )
 
 
 @test_case(
     name="ranks of matrices with known singular values",
     points=2,
     hidden=True,
-    failure_message="Count the singular values of q k^T above 1e-10 times the largest one: a share of the largest, not an "
-    "absolute number, and computed in float64 whatever the dtype of q.",
+    failure_message="Count the singular values of q k^T above 1e-10 times the largest one: a share of the "
+    "largest, not an absolute number, and computed in float64 whatever the dtype of q.",
 )
 def test_ranks(score_rank):
-    for values, rank in [((1.0, 1e-3, 1e-8), 3), ((1.0, 0.5, 1e-12), 2), ((1e-9, 3e-10, 1e-15), 3), ((1e9, 3e8, 1e-3), 2)]:
+    for values, rank in [
+        ((1.0, 1e-3, 1e-8), 3),
+        ((1.0, 0.5, 1e-12), 2),
+        ((1e-9, 3e-10, 1e-15), 3),
+        ((1e9, 3e8, 1e-3), 2),
+    ]:
         q, k = with_singular_values(values, 6, 7, 5)
         check_int(score_rank(q, k), rank, what=f"score_rank(q, k), with singular values {values} of q k^T,")
     q, k = normal(8, 2, seed=7, dtype=torch.float32), normal(7, 2, seed=8, dtype=torch.float32)
@@ -90,8 +102,8 @@ def test_ranks(score_rank):
     name="rank zero, and arguments left alone",
     points=1,
     hidden=True,
-    failure_message="When all scores are zero no singular value exceeds 1e-10 times the largest, so the rank is 0. "
-    "It is 0 as well if there are no scores.",
+    failure_message="When all scores are zero no singular value exceeds 1e-10 times the largest, so the rank "
+    "is 0. It is 0 as well if there are no scores.",
 )
 def test_zero(score_rank, low_rank_attention):
     q, k, v = torch.zeros(3, 5, dtype=torch.float64), normal(4, 5, seed=9), normal(4, 2, seed=10)
@@ -108,24 +120,27 @@ def test_zero(score_rank, low_rank_attention):
     name="the best approximation of the scores",
     points=2,
     hidden=True,
-    failure_message="Keep the largest `rank` singular values of q k^T / sqrt(d_k), set the others to 0, multiply back, and only "
-    "then take the softmax.",
+    failure_message="Keep the largest `rank` singular values of q k^T / sqrt(d_k), set the others to 0, "
+    "multiply back, and only then take the softmax.",
 )
 def test_best_approximation(low_rank_attention):
     q, k, v = normal(6, 5, seed=11), normal(7, 5, seed=12), normal(7, 3, seed=13)
     for rank in (1, 4):
         what = f"low_rank_attention(q, k, v, rank={rank})"
-        check_close(low_rank_attention(q, k, v, rank), oracle(q, k, v, rank), what=what)
+        expected = oracle(q, k, v, rank)
+        check_close(low_rank_attention(q, k, v, rank), expected, what=what)
     q, k, v = (torch.stack([a, a.flip(0)]).float() for a in (q, k, v))
     what = "low_rank_attention(q, k, v, rank=2) in float32 with a leading dimension"
-    check_close(low_rank_attention(q, k, v, 2), oracle(q, k, v, 2), tolerance=1e-5, what=what)
+    expected = oracle(q, k, v, 2)
+    check_close(low_rank_attention(q, k, v, 2), expected, tolerance=1e-5, what=what)
 
 
 @test_case(
     name="arguments that do not fit",
     points=1,
     hidden=True,
-    failure_message="Raise ValueError with a message when shapes do not fit together or the rank is out of range.",
+    failure_message="Raise ValueError with a message when shapes do not fit together or the rank is out of "
+    "range.",
 )
 def test_bad_arguments(score_rank, low_rank_attention):
     q, k, v = normal(3, 5, seed=14), normal(4, 5, seed=15), normal(4, 2, seed=16)

@@ -1,8 +1,8 @@
 """q7: kernel_regression(queries, keys, values, bandwidth), from a smooth average to a hard look-up.
 
-Where distances are tiny or huge compared with the bandwidth, the coordinates are whole numbers, so that every way to compute a
-squared distance (differences, the expanded square, torch.cdist) is exact and only the algorithm is judged. Elsewhere correct
-float64 forms agree to 1e-14; hence 1e-9.
+Where distances are tiny or huge compared with the bandwidth, the coordinates are whole numbers, so that every
+way to compute a squared distance (differences, the expanded square, torch.cdist) is exact and only the
+algorithm is judged. Elsewhere correct float64 forms agree to 1e-14; hence 1e-9.
 """
 
 import math
@@ -36,15 +36,17 @@ def test_shape(kernel_regression):
     queries, keys, values = normal(2, 3, 5, seed=0), normal(2, 4, 5, seed=1), normal(2, 4, 6, seed=2)
     what = "kernel_regression(queries, keys, values, 1.0)"
     found = check_shape(kernel_regression(queries, keys, values, 1.0), (2, 3, 6), what=what)
-    assert found.dtype == queries.dtype, f"The output has dtype {found.dtype}, but {queries.dtype} was expected."
+    assert found.dtype == queries.dtype, (
+        f"The output has dtype {found.dtype}, but {queries.dtype} was expected."
+    )
 
 
 @test_case(
     name="an average worked out by hand",
     points=2,
     hidden=False,
-    failure_message="One key is at the query, the other at squared distance 8 ln 3. With h = 2 the exponents are 0 and -ln 3, so "
-    "the weights are 3/4 and 1/4.",
+    failure_message="One key is at the query, the other at squared distance 8 ln 3. With h = 2 the exponents "
+    "are 0 and -ln 3, so the weights are 3/4 and 1/4.",
 )
 def test_hand(kernel_regression):
     queries = torch.tensor([[1.0]], dtype=torch.float64)
@@ -59,8 +61,8 @@ def test_hand(kernel_regression):
     name="values and gradients",
     points=1,
     hidden=True,
-    failure_message="The weights of one query are exp(-|q - k|^2 / (2 h^2)), divided by their sum over the keys. Leading "
-    "dimensions are a stack of independent problems.",
+    failure_message="The weights of one query are exp(-|q - k|^2 / (2 h^2)), divided by their sum over the "
+    "keys. Leading dimensions are a stack of independent problems.",
 )
 def test_values(kernel_regression):
     for lead, bandwidth in [((2, 3), 0.7), ((), 3.0)]:
@@ -71,19 +73,22 @@ def test_values(kernel_regression):
         }
         copies = {name: tensor.detach().clone() for name, tensor in inputs.items()}
         what = f"kernel_regression(queries, keys, values, {bandwidth}) with leading dimensions {lead}"
-        found, expected = kernel_regression(*inputs.values(), bandwidth), oracle(*inputs.values(), bandwidth)
+        expected = oracle(*inputs.values(), bandwidth)
+        found = kernel_regression(*inputs.values(), bandwidth)
         check_close(found, expected, what=what)
         check_gradients(found, expected, inputs, what=what)
         for name, tensor in inputs.items():
-            check_unchanged(copies[name], tensor, what=f"{name} in kernel_regression(queries, keys, values, {bandwidth})")
+            check_unchanged(
+                copies[name], tensor, what=f"{name} in kernel_regression(queries, keys, values, {bandwidth})"
+            )
 
 
 @test_case(
     name="the limit of a hard look-up",
     points=1,
     hidden=True,
-    failure_message="As h goes to 0 each query gets the value of its nearest key. All exponentials underflow to 0 then, unless "
-    "the smallest squared distance is subtracted first; and h^2 itself may underflow.",
+    failure_message="As h goes to 0 each query gets the value of its nearest key. All exponentials underflow "
+    "to 0 then, unless the smallest squared distance is subtracted first; and h^2 itself may underflow.",
 )
 def test_look_up(kernel_regression):
     for dtype, bandwidth in [(torch.float64, 1e-6), (torch.float32, 1e-30), (torch.float64, 1e-300)]:
@@ -98,13 +103,19 @@ def test_look_up(kernel_regression):
     name="two keys at the same distance",
     points=1,
     hidden=True,
-    failure_message="Keys at the same distance weigh the same, however small h is: a look-up that finds two keys averages them.",
+    failure_message="Keys at the same distance weigh the same, however small h is: a look-up that finds two "
+    "keys averages them.",
 )
 def test_ties(kernel_regression):
-    queries, keys = torch.zeros(1, 2, dtype=torch.float64), torch.tensor([[3.0, 4.0], [-5.0, 0.0], [6.0, 0.0]]).double()
+    queries, keys = (
+        torch.zeros(1, 2, dtype=torch.float64),
+        torch.tensor([[3.0, 4.0], [-5.0, 0.0], [6.0, 0.0]]).double(),
+    )
     values = torch.tensor([[1.0], [2.0], [300.0]], dtype=torch.float64)
     for bandwidth in (1e-2, 1e-300):
-        what = f"kernel_regression(queries, keys, values, {bandwidth}) with two keys at distance 5 and one at 6"
+        what = (
+            f"kernel_regression(queries, keys, values, {bandwidth}) with two keys at distance 5 and one at 6"
+        )
         expected = torch.tensor([[1.5]], dtype=torch.float64)
         check_close(kernel_regression(queries, keys, values, bandwidth), expected, what=what)
 
@@ -113,11 +124,14 @@ def test_ties(kernel_regression):
     name="queries far from every key",
     points=1,
     hidden=True,
-    failure_message="Far from all keys every exponential underflows, but their ratios are still well defined: what counts is how "
-    "much further the other keys are than the nearest one.",
+    failure_message="Far from all keys every exponential underflows, but their ratios are still well defined: "
+    "what counts is how much further the other keys are than the nearest one.",
 )
 def test_far_away(kernel_regression):
-    queries, keys = torch.tensor([[1000.0], [-1000.0], [100.0]]).double(), torch.tensor([[0.0], [1.0], [2.0]]).double()
+    queries, keys = (
+        torch.tensor([[1000.0], [-1000.0], [100.0]]).double(),
+        torch.tensor([[0.0], [1.0], [2.0]]).double(),
+    )
     values, bandwidth = torch.tensor([[1.0, 0.0], [2.0, 5.0], [3.0, -5.0]]).double(), 10.0
     what = "kernel_regression(queries, keys, values, 10.0) with queries far from every key"
     expected = oracle(queries, keys, values, bandwidth)
@@ -128,7 +142,8 @@ def test_far_away(kernel_regression):
     name="arguments that do not fit",
     points=1,
     hidden=True,
-    failure_message="Raise ValueError with a message for a bandwidth of 0 or less and for shapes that do not fit together.",
+    failure_message="Raise ValueError with a message for a bandwidth of 0 or less and for shapes that do not "
+    "fit together.",
 )
 def test_bad_arguments(kernel_regression):
     queries, keys, values = normal(2, 3, seed=6), normal(4, 3, seed=7), normal(4, 2, seed=8)
