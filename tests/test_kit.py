@@ -14,6 +14,8 @@ import jupytext
 import nbformat
 import pytest
 from nbformat import NotebookNode
+from otter.nbmeta_config import NBMetadataConfig
+from otter.test_files import create_test_file
 
 from autograder import assignment, kit
 from autograder.assignment import Assignment, AssignmentError
@@ -226,6 +228,16 @@ def test_public_tests_keep_what_they_use_and_nothing_else(mini: Assignment):
     functions = [node.name for node in ast.parse(copied).body if isinstance(node, ast.FunctionDef)]
     assert "check_close" in functions
     assert "check_raises" not in functions
+
+
+@pytest.mark.parametrize(("slug", "root"), EVERY_KIT)
+def test_the_readme_s_promise_holds(slug: str, root: Path | None):
+    """At least half of each question's points come from tests that students do not see."""
+    found = assignment.load(slug, root)
+    for question in found.questions:
+        cases = create_test_file(str(found.test_file(question.name)), NBMetadataConfig()).test_cases
+        hidden = sum(case.points for case in cases if case.hidden)
+        assert hidden >= question.points / 2, question.name
 
 
 @pytest.mark.parametrize("hidden", ["hidden=True", "", "hidden=not False", "hidden=0"])

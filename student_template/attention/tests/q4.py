@@ -103,12 +103,17 @@ def check_close(found: object, expected: torch.Tensor, *, tolerance: float = 1e-
     )
 
 
-def check_shape(found: object, shape: Sequence[int], *, what: str) -> torch.Tensor:
-    """Pass if `found` is a tensor of this shape; the tensor is returned."""
+def check_returned(found: object, *, what: str) -> None:
+    """Pass if something was returned at all."""
     if found is None:
         raise AssertionError(
             f"{what} returned None: it is not implemented yet, or its return statement is missing."
         )
+
+
+def check_shape(found: object, shape: Sequence[int], *, what: str) -> torch.Tensor:
+    """Pass if `found` is a tensor of this shape; the tensor is returned."""
+    check_returned(found, what=what)
     if not isinstance(found, torch.Tensor):
         raise AssertionError(
             f"{what} returned a value of type {type(found).__name__}, but a torch.Tensor was expected."
