@@ -1,11 +1,4 @@
-"""q1: attention_weights(q, k, mask=None). The oracle is PyTorch's own attention with the identity matrix as
-values.
-
-Sizes are chosen so that d_k, L_q, L_k and their roots all differ: a wrong scale cannot hide behind equal
-numbers. One case is square on purpose, for a forgotten transpose is silent there. Tolerances: correct float64
-forms differ by at most 4.7e-15 and correct float32 forms with L <= 8 by at most 1e-6, while the mildest wrong
-scale is 0.3 away; hence 1e-9 and 1e-5.
-"""
+"""q1: attention_weights(q, k, mask=None)."""
 
 import math
 
@@ -25,6 +18,13 @@ def normal(*shape, seed, dtype=torch.float64):
 
 
 def oracle(q, k, mask=None):
+    """PyTorch's own attention, with the identity matrix as values.
+
+    Sizes are chosen so that d_k, L_q, L_k and their roots all differ: a wrong scale cannot hide behind equal numbers.
+    One case is square on purpose, for a forgotten transpose is silent there. Correct float64 forms differ by at most
+    4.7e-15 and correct float32 forms with L <= 8 by at most 1e-6, while the mildest wrong scale is 0.3 away; hence
+    tolerances of 1e-9 and 1e-5.
+    """
     lead = torch.broadcast_tensors(q[..., :1, :1], k[..., :1, :1])[0].shape[:-2]
     q, k = q.expand(*lead, *q.shape[-2:]), k.expand(*lead, *k.shape[-2:])
     identity = torch.eye(k.shape[-2], dtype=k.dtype).expand(*lead, -1, -1)

@@ -1,8 +1,4 @@
-"""q3: attention_weights_vjp(q, k, grad_weights) -> (grad_q, grad_k), judged against autograd.
-
-Tolerance 1e-9 in float64: correct forms (row sums, explicit Jacobian, einsum) agree to 1e-14, and leaving out
-the scale or the row-sum term is wrong by more than 0.1.
-"""
+"""q3: attention_weights_vjp(q, k, grad_weights) -> (grad_q, grad_k), judged against autograd."""
 
 import math
 
@@ -22,6 +18,8 @@ def normal(*shape, seed, dtype=torch.float64):
 
 
 def gradients_by_autograd(q, k, grad_weights):
+    """What is expected. Correct float64 forms (row sums, explicit Jacobian, einsum) agree to 1e-14, and leaving out the
+    scale or the row-sum term is wrong by more than 0.1; hence a tolerance of 1e-9."""
     q, k = q.clone().requires_grad_(), k.clone().requires_grad_()
     weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1)
     return torch.autograd.grad((weights * grad_weights).sum(), (q, k))

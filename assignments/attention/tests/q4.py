@@ -1,9 +1,4 @@
-"""q4: class SelfAttention(d_model, d_k, d_v), judged with weights that the test loads.
-
-The sizes d_model, d_k, d_v and L all differ, for with d_model = d_k a scale by sqrt(d_model) is invisible.
-Tolerances: correct float64 forms differ by at most 4.7e-15, correct float32 forms by at most 1e-6 at these
-sizes; hence 1e-9 and 1e-5.
-"""
+"""q4: class SelfAttention(d_model, d_k, d_v), judged with weights that the test loads."""
 
 import math
 
@@ -44,6 +39,12 @@ def model_6_4_3(SelfAttention, dtype=torch.float64):
 
 
 def oracle(model, x, mask=None):
+    """What is expected of a module with these weights.
+
+    The sizes d_model, d_k, d_v and L all differ, for with d_model = d_k a scale by sqrt(d_model) is invisible. Correct
+    float64 forms differ by at most 4.7e-15, correct float32 forms by at most 1e-6 at these sizes; hence tolerances of
+    1e-9 and 1e-5.
+    """
     return F.scaled_dot_product_attention(x @ model.W_Q, x @ model.W_K, x @ model.W_V, attn_mask=mask)
 
 

@@ -1,10 +1,4 @@
-"""q5: class MultiHeadAttention(d_model, n_heads), judged against what nn.MultiheadAttention computes with the
-same weights.
-
-The number of heads, the length of a head, L and the batch all differ, except where a batch as large as the
-number of heads could hide a mask that is handed to the wrong axis. Tolerances as in q4: 1e-9 in float64, 1e-5
-in float32.
-"""
+"""q5: class MultiHeadAttention(d_model, n_heads), judged against nn.MultiheadAttention with the same weights."""
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +38,11 @@ def model_6_3(MultiHeadAttention, dtype=torch.float64):
 
 
 def oracle(model, n_heads, x, mask=None):
-    """nn.MultiheadAttention without biases: it wants (L, B, d_model), weights transposed and True where forbidden."""
+    """nn.MultiheadAttention without biases: it wants (L, B, d_model), weights transposed and True where forbidden.
+
+    The number of heads, the length of a head, L and the batch all differ, but for one batch as large as the number of
+    heads could hide a mask that is handed to the wrong axis. Tolerances as in q4: 1e-9 in float64, 1e-5 in float32.
+    """
     length, d_model = x.shape[-2:]
     batch = x.reshape(-1, length, d_model).transpose(0, 1)
     if mask is not None:

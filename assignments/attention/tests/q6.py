@@ -1,10 +1,4 @@
-"""q6: score_rank(q, k) on matrices whose singular values are known, and low_rank_attention(q, k, v, rank).
-
-Singular values are built to be far from the threshold of 1e-10 of the largest: 1e-8 counts, 1e-12 does not,
-and float64 rounding of the product is near 1e-16. A product taken in float32 has rounding near 1e-7, which
-would count. Scores truncated by SVD agree between float64 forms to 1e-14 when the singular values are well
-apart, as here; hence 1e-9.
-"""
+"""q6: score_rank(q, k), and low_rank_attention(q, k, v, rank)."""
 
 import math
 
@@ -24,13 +18,18 @@ def normal(*shape, seed, dtype=torch.float64):
 
 
 def with_singular_values(values, l_q, l_k, d_k):
-    """Return q and k for which q k^T has these singular values, with neither of them diagonal."""
+    """Return q and k for which q k^T has these singular values, with neither of them diagonal.
+
+    The values asked for are far from the threshold of 1e-10 of the largest: 1e-8 counts, 1e-12 does not, and float64
+    rounding of the product is near 1e-16. A product taken in float32 has rounding near 1e-7, which would count.
+    """
     left, right = (torch.linalg.qr(normal(n, len(values), seed=n))[0] for n in (l_q, l_k))
     turn = torch.linalg.qr(normal(d_k, len(values), seed=0))[0]
     return left * torch.tensor(values, dtype=torch.float64) @ turn.T, right @ turn.T
 
 
 def oracle(q, k, v, rank):
+    """What is expected. When the singular values are well apart, as here, float64 forms agree to 1e-14; hence 1e-9."""
     u, s, vh = torch.linalg.svd(q @ k.mT / math.sqrt(q.shape[-1]), full_matrices=False)
     s = torch.where(torch.arange(s.shape[-1]) < rank, s, 0)
     return (u * s.unsqueeze(-2) @ vh).softmax(-1) @ v

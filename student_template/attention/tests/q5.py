@@ -1,10 +1,4 @@
-"""q5: class MultiHeadAttention(d_model, n_heads), judged against what nn.MultiheadAttention computes with the
-same weights.
-
-The number of heads, the length of a head, L and the batch all differ, except where a batch as large as the
-number of heads could hide a mask that is handed to the wrong axis. Tolerances as in q4: 1e-9 in float64, 1e-5
-in float32.
-"""
+"""q5: class MultiHeadAttention(d_model, n_heads), judged against nn.MultiheadAttention with the same weights."""
 
 import torch
 from otter.test_files import test_case

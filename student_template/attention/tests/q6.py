@@ -1,10 +1,4 @@
-"""q6: score_rank(q, k) on matrices whose singular values are known, and low_rank_attention(q, k, v, rank).
-
-Singular values are built to be far from the threshold of 1e-10 of the largest: 1e-8 counts, 1e-12 does not,
-and float64 rounding of the product is near 1e-16. A product taken in float32 has rounding near 1e-7, which
-would count. Scores truncated by SVD agree between float64 forms to 1e-14 when the singular values are well
-apart, as here; hence 1e-9.
-"""
+"""q6: score_rank(q, k), and low_rank_attention(q, k, v, rank)."""
 
 import torch
 import torch.nn.functional as F

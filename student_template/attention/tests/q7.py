@@ -1,9 +1,4 @@
-"""q7: kernel_regression(queries, keys, values, bandwidth), from a smooth average to a hard look-up.
-
-Where distances are tiny or huge compared with the bandwidth, the coordinates are whole numbers, so that every
-way to compute a squared distance (differences, the expanded square, torch.cdist) is exact and only the
-algorithm is judged. Elsewhere correct float64 forms agree to 1e-14; hence 1e-9.
-"""
+"""q7: kernel_regression(queries, keys, values, bandwidth), from a smooth average to a hard look-up."""
 
 import math
 
