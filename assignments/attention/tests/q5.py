@@ -41,7 +41,7 @@ def oracle(model, n_heads, x, mask=None):
     """nn.MultiheadAttention without biases: it wants (L, B, d_model), weights transposed and True where forbidden.
 
     The number of heads, the length of a head, L and the batch all differ, but for one batch as large as the number of
-    heads could hide a mask that is handed to the wrong axis. Tolerances as in q4: 1e-9 in float64, 1e-5 in float32.
+    heads: there, a mask that is handed to the wrong axis raises no error. Tolerances as in q4: 1e-9 and 1e-5.
     """
     length, d_model = x.shape[-2:]
     batch = x.reshape(-1, length, d_model).transpose(0, 1)
