@@ -41,7 +41,7 @@ def oracle(model, n_heads, x, mask=None):
     """nn.MultiheadAttention without biases: it wants (L, B, d_model), weights transposed and True where forbidden.
 
     The number of heads, the length of a head, L and the batch all differ, but for one batch as large as the number of
-    heads: there, a mask that is handed to the wrong axis raises no error. Tolerances as in q4: 1e-9 and 1e-5.
+    heads: there, a mask that is handed to the wrong axis raises no error. The tolerance in float64 is that of q4.
     """
     length, d_model = x.shape[-2:]
     batch = x.reshape(-1, length, d_model).transpose(0, 1)
@@ -161,11 +161,12 @@ def test_float32_and_sizes(MultiHeadAttention):
     model, x = model_6_3(MultiHeadAttention, torch.float32), normal(2, 5, 6, seed=15, dtype=torch.float32)
     before, whole = x.clone(), model(x)
     check_unchanged(before, x, what=f"x in {CALL}(x)")
-    check_close(whole, oracle(model, 3, x), tolerance=1e-5, what=f"{CALL}(x) in float32")
+    # numbers up to 30 after four products: correct forms were seen to differ by 4e-6
+    check_close(whole, oracle(model, 3, x), tolerance=5e-5, what=f"{CALL}(x) in float32")
     check_close(
         model(x[1]),
         whole[1],
-        tolerance=1e-5,
+        tolerance=5e-5,
         what=f"{CALL}(x) of element 1 of a batch, alone and in the batch,",
     )
     large = 6 * x
