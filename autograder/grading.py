@@ -12,6 +12,7 @@ from typing import Any
 from autograder import diagnosis, suite
 from autograder.assignment import Assignment, Question
 from autograder.diagnosis import Diagnosis
+from autograder.sandbox.operators import matching
 from autograder.sandbox.remote import Namespace
 from autograder.sandbox.session import Bounds, CellError, Code, Sandbox, Session, Usage
 from autograder.submission import Submission
@@ -85,6 +86,7 @@ class Judge:
         self.assignment = assignment
         self._sandbox = sandbox
         self._suite = suite.load(assignment)
+        self._forbidden = {question.name: matching(question.forbidden) for question in assignment.questions}
         self._reference: dict[str, Any] | None = None
         self._diagnostician: diagnosis.Diagnostician | None = None
         self._sound: dict[int, bool] = {}
@@ -121,7 +123,7 @@ class Judge:
     ) -> QuestionResult:
         file = self._suite[question.name]
         session.recorder = []
-        self._first_case = True
+        session.begin_question(self._forbidden[question.name])
         cases = file.judge(namespace, self)
         records, session.recorder = session.recorder, None
         session.callbacks.clear()
@@ -145,11 +147,10 @@ class Judge:
         result.diagnosis = self._diagnostician.explain(question.name, records)
 
     def begin_case(self, question: str, case: str, seed: int) -> None:
-        """Called by the suite: random numbers and the operators' record start over."""
+        """Called by the suite: the random numbers start over."""
         assert self._session is not None
         self._session.start()
-        self._session.seed(seed, forget=self._first_case)
-        self._first_case = False
+        self._session.seed(seed)
 
     def passes_on_reference(self, body: Any) -> bool:
         """Called by the suite for a case that failed: is the test itself sound? Asked once a case."""

@@ -6,13 +6,15 @@ needs to know: one of three outcomes for each case, and what to tell the student
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import inspect
 import re
 import sys
 import time
 import traceback
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -155,7 +157,7 @@ def _run_case(case: Any, namespace: Mapping[str, Any], observer: Observer, quest
     try:
         torch.default_generator.manual_seed(seed)
         observer.begin_case(question, case.name, seed)
-        case.body.call_func(namespace)
+        case.body.test_func(**{name: namespace.get(name) for name in _parameters(case.body.test_func)})
     except Exception as error:
         _explain(result, error)
         if result.outcome is Outcome.FAILED and not observer.passes_on_reference(case.body):
@@ -163,6 +165,12 @@ def _run_case(case: Any, namespace: Mapping[str, Any], observer: Observer, quest
             result.text = "This test does not work: the reference solution fails it too. " + _NOT_YOUR_FAULT
     result.seconds = time.perf_counter() - started
     return result
+
+
+@functools.cache
+def _parameters(function: Callable[..., None]) -> list[str]:
+    """The student's names that a test asks for (Otter's `call_func` looks them up anew each time: 4 ms a submission)."""
+    return list(inspect.signature(function).parameters)
 
 
 _NOT_YOUR_FAULT = "That is not your fault; the course staff see this and will grade it again."

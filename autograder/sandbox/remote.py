@@ -294,7 +294,7 @@ def invoke(session: Session, target: Tree, name: str, args: Any, kwargs: Any, mo
             record.error = getattr(error, "kind", type(error).__name__)
         raise
     if record is not None:
-        record.result, record.outputs = _copied(result), [_copy(tensor) for tensor in outputs]
+        record.result, record.outputs = result, outputs
     return result
 
 
@@ -309,11 +309,12 @@ def _run(call: Call, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
 def _record(
     session: Session, name: str, args: Any, kwargs: Any, inputs: list[torch.Tensor], module: RemoteModule | None
 ) -> Record:
-    record = Record(name, _copied(args), _copied(kwargs), torch.is_grad_enabled(), session._seed)
-    record.tensors = [_copy(tensor) for tensor in inputs]
+    copies = {id(tensor): _copy(tensor) for tensor in inputs}
+    record = Record(name, *_copied((args, kwargs), copies), torch.is_grad_enabled(), session._seed)
+    record.tensors = list(copies.values())
     if module is not None:
         record.instance = module.root.construction
-        record.parameters = {key: _copy(p) for key, p in module.root.remote_parameters()}
+        record.parameters = {key: copies[id(p)] for key, p in module.root.remote_parameters()}
     session.recorder.append(record)
     return record
 
@@ -322,22 +323,17 @@ def _copy(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().clone().requires_grad_(tensor.requires_grad)
 
 
-def _copied(value: Any) -> Any:
-    """Arguments or a result with copies of their tensors; one that occurs twice stays one."""
-    memory: dict[int, torch.Tensor] = {}
-
-    def walk(item: Any) -> Any:
-        if isinstance(item, torch.Tensor):
-            return memory.setdefault(id(item), _copy(item))
-        if isinstance(item, torch.Generator):
-            return item.clone_state()
-        if isinstance(item, (list, tuple)):
-            return type(item)(walk(part) for part in item)
-        if isinstance(item, dict):
-            return {key: walk(part) for key, part in item.items()}
-        return item
-
-    return walk(value)
+def _copied(value: Any, copies: dict[int, torch.Tensor]) -> Any:
+    """Arguments with the copies in place of their tensors; one that occurs twice stays one."""
+    if isinstance(value, torch.Tensor):
+        return copies.get(id(value), value)
+    if isinstance(value, torch.Generator):
+        return value.clone_state()
+    if isinstance(value, (list, tuple)):
+        return type(value)(_copied(part, copies) for part in value)
+    if isinstance(value, dict):
+        return {key: _copied(part, copies) for key, part in value.items()}
+    return value
 
 
 # --------------------------------------------------------------------------------------------------------- proxies

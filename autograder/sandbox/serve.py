@@ -1,7 +1,8 @@
 """The child's side of every call: finds what is asked for, runs it, sends back plain data.
 
 Runs inside the confined process, next to the student's code, so nothing in here is trusted by the judge, which checks
-every answer again. Messages: `cell`, `describe`, `call`, `attribute`, `gradient`, `seed`, `free`.
+every answer again. Messages: `cell`, `describe`, `call`, `attribute`, `gradient`, `free`;
+any may also carry a `seed` for the random numbers and, at the start of a question, the operators `forbidden` in it.
 """
 
 from __future__ import annotations
@@ -66,6 +67,10 @@ class Server:
 
     def _handle(self, message: dict[str, Any], tensors: list[torch.Tensor]) -> tuple[dict[str, Any], list[torch.Tensor]]:
         kind = message["op"]
+        if "forbidden" in message:
+            self.operators.begin(message["forbidden"])
+        if "seed" in message:
+            seed_everything(message["seed"])
         if kind == "call":
             return self._call(message, tensors)
         if kind == "gradient":
@@ -78,9 +83,6 @@ class Server:
             encoder = self._encoder()
             tree = encoder.tree(self._find(message["target"]))
             return {"ok": True, "result": tree}, encoder.tensors
-        if kind == "seed":
-            self.operators.forget() if message["forget"] else None
-            return seed_everything(message["seed"]), []
         raise WireError(f"unknown message {kind!r}")
 
     # ------------------------------------------------------------------------------------------ names and objects
@@ -149,7 +151,8 @@ class Server:
         args, kwargs = decode(message["arguments"], inputs, special)
         versions = [tensor._version for tensor in inputs]
         function = self._find(message["target"])
-        with torch.set_grad_enabled(message["grad"]), self.operators.recording():
+        label = type(function).__name__ if isinstance(function, nn.Module) else str(message["target"])
+        with torch.set_grad_enabled(message["grad"]), self.operators.recording(label):
             result = function(*args, **kwargs)
         encoder = self._encoder()
         answer: dict[str, Any] = {"ok": True, "result": encoder.tree(result), "outputs": len(encoder.tensors)}
@@ -190,7 +193,7 @@ class Server:
         wanted = [i for i, tensor in enumerate(node.inputs) if tensor.requires_grad]
         found: list[torch.Tensor | None] = [None] * len(node.inputs)
         if pairs and wanted:
-            with self.operators.recording():
+            with self.operators.recording("gradient"):
                 gradients = vector_jacobian(pairs, [node.inputs[i] for i in wanted], create)
             for i, gradient in zip(wanted, gradients, strict=True):
                 found[i] = gradient
@@ -225,12 +228,11 @@ def _plain(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().requires_grad_(tensor.requires_grad and differentiable)
 
 
-def seed_everything(seed: int) -> dict[str, Any]:
+def seed_everything(seed: int) -> None:
     """The same random numbers for torch, numpy and random, whatever ran before."""
     torch.default_generator.manual_seed(seed)  # torch.manual_seed also queues work for every GPU: 0.9 ms
     np.random.seed(seed % 2**32)  # noqa: NPY002  student code uses the global generator
     random.seed(seed)
-    return {"ok": True}
 
 
 def describe_error(error: BaseException) -> dict[str, Any]:
