@@ -180,7 +180,7 @@ def _explain(result: CaseResult, error: Exception) -> None:
     """Sets the outcome and the three texts for a case that raised."""
     result.outcome = Outcome.FAILED
     result.detail = clean("".join(traceback.format_exception(type(error), error, error.__traceback__))[-4000:])
-    if isinstance(error, (SandboxError, MemoryError)):
+    if isinstance(error, (SandboxError, MemoryError)) and not isinstance(error, StudentFailure):
         result.outcome, result.cause = Outcome.COULD_NOT_TELL, "sandbox"
         result.text = "The grader could not run this test. " + _NOT_YOUR_FAULT
     elif isinstance(error, StudentFailure):

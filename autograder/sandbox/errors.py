@@ -68,7 +68,7 @@ def student_error(kind: str, text: str, trace: str, bases: list[str]) -> Student
             break
     try:
         error = type(kind, parents, {})(f"{kind}: {text}" if text else kind)
-    except TypeError:  # UnicodeDecodeError and its like want more arguments than a message
+    except (TypeError, ValueError):  # UnicodeDecodeError and its like want more arguments; a name may hold a NUL
         error = StudentError(f"{kind}: {text}")
     error.kind, error.text, error.trace = kind, text, trace
     assert isinstance(error, StudentError)
