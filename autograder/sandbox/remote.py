@@ -17,7 +17,7 @@ from torch import nn
 
 from autograder.sandbox.errors import BadAnswer, Died, NotDefined
 from autograder.sandbox.session import Session
-from autograder.sandbox.wire import Encoder, Tree, WireError, decode
+from autograder.sandbox.wire import Encoder, Special, Tree, WireError, decode
 
 MAX_PARAMETERS = 1000  # of one module; the language model has 30
 
@@ -110,7 +110,10 @@ class Call:
         for index, state in zip(self.generators, tensors[count + len(changed) :], strict=True):
             if state.dtype is not torch.uint8 or state.shape != self.owners[index].get_state().shape:
                 raise self._malformed()
-            self.owners[index].set_state(state)
+            try:
+                self.owners[index].set_state(state)
+            except RuntimeError:  # not a state of the Mersenne twister
+                raise self._malformed() from None
         return tensors[:count]
 
     def _write_back(self, index: Any, inputs: list[torch.Tensor], new: torch.Tensor) -> None:
@@ -388,7 +391,14 @@ def _attribute(session: Session, target: Tree, attribute: str, name: str) -> Any
     tree = answer.get("result")
     if isinstance(tree, dict) and "h" in tree:
         return RemoteObject(session, below, name)
-    return decode(tree, tensors)
+    return _decoded(name, tree, tensors)
+
+
+def _decoded(name: str, tree: Tree, tensors: list[torch.Tensor], special: Special | None = None) -> Any:
+    try:
+        return decode(tree, tensors, special)
+    except WireError as error:
+        raise BadAnswer(f"`{name}` cannot be passed on: {error}.") from None
 
 
 def _same_child(session: Session, generation: int) -> None:
@@ -504,7 +514,8 @@ class Namespace(dict[str, Any]):
         if self._found[key] == "value":
             answer, tensors = self._session.request({"op": "attribute", "target": {"name": name, "path": []}})
             flags = [tensor.requires_grad for tensor in tensors]
-            return decode(answer.get("result"), tensors, lambda tree: _handle(self._session, tree, tensors, flags))
+            special = lambda tree: _handle(self._session, tree, tensors, flags)  # noqa: E731
+            return _decoded(name, answer.get("result"), tensors, special)
         raise NotDefined(f"`{name}` is not defined in your submission. {self._explain(name)}".strip())
 
 

@@ -28,6 +28,7 @@ MAX_TENSORS = 20_000
 MAX_DIMENSIONS = 16
 MAX_DEPTH = 40
 MAX_DIGITS = 4000  # hexadecimal digits of a large int
+MAX_DICT_SECONDS = 2.0  # to build one dict: keys chosen to collide make that quadratic, minutes for 4 MB of them
 
 DTYPES: dict[str, torch.dtype] = {
     "f8": torch.float64, "f4": torch.float32, "f2": torch.float16, "bf": torch.bfloat16,
@@ -157,12 +158,20 @@ def _decode(tree: Tree, tensors: list[torch.Tensor], special: Special | None, de
         items = [_decode(item, tensors, special, depth + 1) for item in body]
         return items if tag == "l" else tuple(items)
     if tag == "d":
-        pairs = ((_decode(k, tensors, special, depth + 1), _decode(v, tensors, special, depth + 1)) for k, v in body)
-        return dict(pairs)
+        return _decode_dict(body, tensors, special, depth)
     if tag in ("t", "n"):
         tensor = tensors[_index(body, len(tensors))]
         return tensor if tag == "t" else tensor.detach().numpy()
     return _decode_leaf(tag, body, special)
+
+
+def _decode_dict(body: Any, tensors: list[torch.Tensor], special: Special | None, depth: int) -> dict[Any, Any]:
+    result, deadline = {}, time.monotonic() + MAX_DICT_SECONDS
+    for key, value in body:
+        result[_decode(key, tensors, special, depth + 1)] = _decode(value, tensors, special, depth + 1)
+        if time.monotonic() > deadline:
+            raise WireError("a dict that takes too long to build")
+    return result
 
 
 def _decode_leaf(tag: str, body: Any, special: Special | None) -> Any:
@@ -175,7 +184,7 @@ def _decode_leaf(tag: str, body: Any, special: Special | None) -> Any:
     if tag == "b":
         return bytes.fromhex(body)
     if tag == "y":
-        dtype = getattr(torch, str(body), None)
+        dtype = vars(torch).get(str(body))  # getattr would import what torch imports lazily
         return dtype if isinstance(dtype, torch.dtype) else Opaque("dtype")
     if tag == "?":
         return Opaque(body)
