@@ -44,18 +44,20 @@ _CALLS: dict[str, tuple[int | None, int | None]] = {
     "bpf": (321, 280), "execveat": (322, 281), "userfaultfd": (323, 282), "pidfd_send_signal": (424, 424),
     "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
     "pidfd_open": (434, 434), "clone3": (435, 435), "openat2": (437, 437), "pidfd_getfd": (438, 438),
-    "process_madvise": (440, 440), "fchmodat2": (452, 452),
+    "process_madvise": (440, 440), "fchmodat2": (452, 452), "prctl": (157, 167), "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119), "ioprio_set": (251, 30), "sched_setattr": (314, 274), "setxattrat": (463, 463),
+    "removexattrat": (466, 466), "file_setattr": (469, 469),
 }  # fmt: skip
 
 _REFUSED = (
     "execve execveat fork vfork ptrace process_vm_readv process_vm_writev process_madvise pidfd_getfd pidfd_open "
     "pidfd_send_signal kcmp mount umount2 unshare setns bpf perf_event_open userfaultfd io_uring_setup "
     "io_uring_enter io_uring_register keyctl add_key request_key setpgid setsid tkill rt_sigqueueinfo "
-    "rt_tgsigqueueinfo open_by_handle_at shmget msgget semget mq_open socket connect bind"
+    "rt_tgsigqueueinfo open_by_handle_at ioprio_set shmget msgget semget mq_open socket connect bind"
 ).split()
 _PRETENDED = (
     "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat setxattr lsetxattr fsetxattr removexattr "
-    "lremovexattr fremovexattr utime utimes futimesat utimensat"
+    "lremovexattr fremovexattr setxattrat removexattrat file_setattr utime utimes futimesat utimensat"
 ).split()
 _CHANGING_FILES = (
     "creat truncate unlink unlinkat rename renameat renameat2 mkdir mkdirat rmdir link linkat symlink symlinkat "
@@ -63,6 +65,12 @@ _CHANGING_FILES = (
 ).split()
 _IOCTL_TRAPS = (0x5412, 0x541C, 0x8901, 0x8902)  # TIOCSTI, TIOCLINUX (keystrokes into a terminal), FIOSETOWN, SIOCSPGRP
 _FCNTL_TRAPS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to others by way of a descriptor
+_PRIORITY_TRAPS = (2,)  # PRIO_USER: all of the user's processes, the judge too
+_PRCTL_TRAPS = (1,)  # PR_SET_PDEATHSIG: to live on when the zygote is killed
+_TRAPS = (
+    ("ioctl", 1, _IOCTL_TRAPS), ("fcntl", 1, _FCNTL_TRAPS), ("setpriority", 0, _PRIORITY_TRAPS),
+    ("prctl", 0, _PRCTL_TRAPS),
+)  # fmt: skip
 _OPEN_TO_WRITE = 0o3 | 0o100 | 0o1000 | 0o20000000  # access mode, O_CREAT, O_TRUNC, O_TMPFILE without O_DIRECTORY
 
 
@@ -149,12 +157,15 @@ def _refusals(pid: int) -> list[bytes]:
         lines += _when(name, [_error(0)])
     lines += _when("clone3", [_error(errno.ENOSYS)])  # glibc then falls back to clone, whose flags can be seen
     lines += _when("clone", [_argument(0), _jump(_ANY_BIT, _CLONE_THREAD, 1, 0), _error(errno.EPERM)])
-    for name, traps in (("ioctl", _IOCTL_TRAPS), ("fcntl", _FCNTL_TRAPS)):
+    for name, index, traps in _TRAPS:
         for trap in traps:
-            lines += _when(name, [_argument(1), _jump(_EQUAL, trap, 0, 1), _error(errno.EPERM)])
+            lines += _when(name, [_argument(index), _jump(_EQUAL, trap, 0, 1), _error(errno.EPERM)])
     for name in ("kill", "tgkill"):
         lines += _only_self(name, pid, or_zero=False)
-    for name, index in (("prlimit64", 0), ("sched_setaffinity", 0), ("setpriority", 1)):
+    for name, index in (
+        ("prlimit64", 0), ("sched_setaffinity", 0), ("sched_setscheduler", 0), ("sched_setparam", 0),
+        ("sched_setattr", 0), ("setpriority", 1),
+    ):  # fmt: skip
         lines += _only_self(name, pid, or_zero=True, index=index)
     return lines
 
