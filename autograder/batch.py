@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from autograder import submission
-from autograder.assignment import Assignment
+from autograder.assignment import Assignment, load
 from autograder.grading import Judge, Result, broken, unreadable
 from autograder.report import Output
-from autograder.sandbox.launch import Launched
+from autograder.sandbox.launch import Parent, Zygote
 from autograder.sandbox.session import Sandbox
 from autograder.submission import SubmissionError
 from autograder.suite import clean
@@ -22,7 +23,12 @@ from autograder.suite import clean
 GRADED, SOME_FAILED, USAGE = 0, 1, 2
 
 
-def grade_all(assignment: Assignment, paths: Iterable[Path], folder: Path, zygote: Launched) -> int:
+def main(control: socket.socket, slug: str, paths: list[str], folder: str) -> int:
+    """What `autograder grade` runs in the judge's process: `launch.become_judge` calls it."""
+    return grade_all(load(slug), [Path(path) for path in paths], Path(folder), Parent(control))
+
+
+def grade_all(assignment: Assignment, paths: Iterable[Path], folder: Path, zygote: Zygote) -> int:
     """Grades what is found under `paths` and writes the output folder.
 
     Returns:

@@ -52,16 +52,11 @@ def grade(slug: str, paths: tuple[Path, ...], output: Path) -> None:
 
     Writes OUTPUT/results/<submission>.json and OUTPUT/grades.csv. Exit code 1: some could not be graded.
     """
-    from autograder.sandbox.launch import launch
+    from autograder.sandbox.launch import become_judge
 
-    assignment = _load(slug)
-    zygote = launch()  # it imports torch while we do
-    try:
-        from autograder.batch import grade_all
-
-        sys.exit(grade_all(assignment, paths, output, zygote))
-    finally:
-        zygote.stop()
+    _load(slug)  # a mistake in the arguments is told at once
+    arguments = {"slug": slug, "paths": [str(path) for path in paths], "folder": str(output)}
+    become_judge("autograder.batch:main", arguments)
 
 
 @main.command()

@@ -36,6 +36,7 @@ def live(job: dict[str, Any], connection: int, output: int, zygote: int) -> None
     channel = Channel(socket.socket(fileno=RPC))
     confinement = layers.Confinement(job["box"], job["uid"], job["memory"], job["file_size"], job["cpu_seconds"])
     layers.confine(job["layers"], confinement)
+    _install_otter_stand_in()
     namespace = _main_module()
     runner = CellRunner(namespace)
     serve.seed_everything(0)
@@ -80,6 +81,21 @@ def _main_module() -> dict[str, Any]:
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     return module.__dict__
+
+
+def _install_otter_stand_in() -> None:
+    """`import otter` and `grader.check` in a submission do nothing here: the judge has the tests, and saves 0.7 s."""
+
+    class Notebook:
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            pass
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *args, **kwargs: None
+
+    otter = types.ModuleType("otter")
+    otter.Notebook = Notebook  # type: ignore[attr-defined]
+    sys.modules["otter"] = otter
 
 
 class CellRunner:

@@ -1,11 +1,11 @@
 """The fork server: a warm, clean, single-threaded process; each submission is a fork of it.
 
 Clean means that it never loads a suite, a reference, a submission or a secret, for a child can read all of its own
-memory. It starts with an environment made for it, imports torch, tells the judge that it is ready, and imports the
-rest (matplotlib, IPython) while it has nothing else to do, so that a single submission need not wait for them.
+memory. It starts with an environment made for it and imports torch; the judge is in another process, either the one
+that started it or, to save that one an import of torch (1.5 s), a first fork of this one.
 
 Requests on the control socket are lines of JSON, one at a time: `spawn` (with two descriptors: the child's socket and
-its output), `end` (kill and reap one child), `warm` (import something in idle time).
+its output) and `end` (kill and reap one child).
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import gc
 import importlib
 import json
 import os
-import select
 import signal
 import socket
 import sys
-import types
+import traceback
 from typing import Any
 
 from autograder.sandbox import layers, linux
@@ -28,8 +27,8 @@ THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLA
 MAX_REQUEST = 1 << 16
 
 
-def main(control: socket.socket) -> None:
-    """Serves requests until the judge is gone."""
+def main() -> None:
+    """Serves the judge that holds the other end of a socket, or forks the judge that a request describes."""
     sys.dont_write_bytecode = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the judge, which then ends this process in order
     _harden()
@@ -39,10 +38,59 @@ def main(control: socket.socket) -> None:
     torch.set_num_threads(1)
     import autograder.sandbox.child  # noqa: F401  so that no child needs to read our files
 
-    _install_otter_stand_in()
     _settle()
+    kind, descriptor = sys.argv[1], int(sys.argv[2])
+    if kind == "judge":
+        sys.exit(_serve_own_judge(descriptor, reasons))
+    _serve(socket.socket(fileno=descriptor), reasons)
+
+
+def _serve(control: socket.socket, reasons: dict[str, str], judge: int | None = None) -> None:
     control.sendall(json.dumps({"layers": reasons, "pid": os.getpid()}).encode() + b"\n")
-    Zygote(control).run()
+    Zygote(control, judge).run()
+
+
+def _serve_own_judge(request: int, reasons: dict[str, str]) -> int:
+    """Forks the judge and serves it; its exit code."""
+    control, theirs = socket.socketpair()
+    judge = os.fork()
+    if judge == 0:
+        control.close()
+        _be_judge(theirs, request)
+    theirs.close()
+    os.close(request)  # unread: the judge's arguments and environment never enter this process
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: os.kill(judge, received))
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    try:
+        _serve(control, reasons, judge)
+    except BrokenPipeError:  # the judge ended before it asked for anything
+        pass
+    return max(0, os.waitstatus_to_exitcode(os.waitpid(judge, 0)[1]))
+
+
+def _be_judge(control: socket.socket, request: int) -> None:
+    """The life of a judge that is a fork: takes over what the starting process was asked to do."""
+    code = 1
+    try:
+        os.setpgid(0, 0)  # a Ctrl-C in the terminal reaches the zygote, which passes it on: once, not twice
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        linux.die_with_parent()
+        sys.dont_write_bytecode = False
+        with os.fdopen(request, "rb") as pipe:
+            task = json.loads(pipe.read())
+        os.environ.update(task["environment"])
+        os.chdir(task["folder"])
+        module, name = task["entry"].split(":")
+        code = getattr(importlib.import_module(module), name)(control, **task["arguments"])
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _harden() -> None:
@@ -54,25 +102,22 @@ def _harden() -> None:
         pass
 
 
+def _import(modules: list[str]) -> None:
+    """Imports once, for all children to come, what a submission is going to import."""
+    missing = [name for name in modules if name not in sys.modules]
+    for name in missing:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass  # a student who needs it gets the same error, at the right line
+    if missing:
+        _settle()
+
+
 def _settle() -> None:
     """Shares what was imported with all children: 54 MB of copies a child become 1.4 (SANDBOX.md, section 1)."""
     gc.collect()
     gc.freeze()
-
-
-def _install_otter_stand_in() -> None:
-    """`import otter` and `grader.check` in a submission do nothing here: the judge has the tests, and saves 0.7 s."""
-
-    class Notebook:
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            pass
-
-        def __getattr__(self, name: str) -> Any:
-            return lambda *args, **kwargs: None
-
-    otter = types.ModuleType("otter")
-    otter.Notebook = Notebook  # type: ignore[attr-defined]
-    sys.modules["otter"] = otter
 
 
 class Zygote:
@@ -80,33 +125,24 @@ class Zygote:
 
     Args:
         control: the socket to the judge.
+        judge: the judge's process, where that is a child of this one.
     """
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, judge: int | None = None) -> None:
         self._control = control
-        self._idle_imports: list[str] = []
+        self._judge = judge
         self._children: set[int] = set()
 
     def run(self) -> None:
-        """Answers requests; imports in between; ends all children when the judge is gone."""
+        """Answers requests; ends all children when the judge is gone."""
         while True:
-            ready, _, _ = select.select([self._control], [], [], 0 if self._idle_imports else None)
-            if not ready:
-                self._import_next()
-                continue
             request, descriptors = self._receive()
             if request is None:
                 break
-            self._answer(request, descriptors)
+            answer = self._spawn(request, *descriptors) if request["op"] == "spawn" else self._end(request["pid"])
+            self._control.sendall(json.dumps(answer).encode() + b"\n")
         for pid in list(self._children):
             self._end(pid)
-
-    def _import_next(self) -> None:
-        try:
-            importlib.import_module(self._idle_imports.pop(0))
-        except ImportError:
-            pass  # a student who needs it gets the same error, at the right line
-        _settle()
 
     def _receive(self) -> tuple[dict[str, Any] | None, list[int]]:
         data, ancillary, _, _ = self._control.recvmsg(MAX_REQUEST, socket.CMSG_SPACE(2 * array.array("i").itemsize))
@@ -118,14 +154,8 @@ class Zygote:
             data += self._control.recv(MAX_REQUEST)
         return (json.loads(data) if data else None), list(descriptors)
 
-    def _answer(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        if request["op"] == "warm":
-            self._idle_imports += request["modules"]
-            return
-        answer = self._spawn(request, *descriptors) if request["op"] == "spawn" else self._end(request["pid"])
-        self._control.sendall(json.dumps(answer).encode() + b"\n")
-
     def _spawn(self, job: dict[str, Any], connection: int, output: int) -> dict[str, Any]:
+        _import(job["modules"])
         zygote = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -157,7 +187,8 @@ class Zygote:
         """Daemons that escaped their session are handed to this process (a subreaper) and end here."""
         try:
             with open(f"/proc/self/task/{os.getpid()}/children") as listing:
-                strangers = [int(pid) for pid in listing.read().split() if int(pid) not in self._children]
+                known = {self._judge, *self._children}
+                strangers = [int(pid) for pid in listing.read().split() if int(pid) not in known]
         except OSError:
             return
         for pid in strangers:
@@ -178,4 +209,4 @@ def _be_child(job: dict[str, Any], connection: int, output: int, zygote: int) ->
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))
+    main()
