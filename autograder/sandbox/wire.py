@@ -142,7 +142,7 @@ def decode(tree: Tree, tensors: list[torch.Tensor], special: Special | None = No
     """
     try:
         return _decode(tree, tensors, special, 0)
-    except (TypeError, ValueError, IndexError, AttributeError, RecursionError, OverflowError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, OverflowError) as error:
         raise WireError(f"malformed data ({type(error).__name__})") from None
 
 
