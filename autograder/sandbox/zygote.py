@@ -65,9 +65,10 @@ def _serve_own_judge(request: int, reasons: dict[str, str]) -> int:
     os.dup2(null, 0)
     try:
         _serve(control, reasons, judge)
-    except BrokenPipeError:  # the judge ended before it asked for anything
+    except (BrokenPipeError, ConnectionResetError):  # the judge ended before it asked for anything, or was killed
         pass
-    return max(0, os.waitstatus_to_exitcode(os.waitpid(judge, 0)[1]))
+    code = os.waitstatus_to_exitcode(os.waitpid(judge, 0)[1])
+    return code if code >= 0 else 128 - code  # as a shell says it: a judge that was killed has not graded all
 
 
 def _be_judge(control: socket.socket, request: int) -> None:
@@ -77,7 +78,8 @@ def _be_judge(control: socket.socket, request: int) -> None:
         os.setpgid(0, 0)  # a Ctrl-C in the terminal reaches the zygote, which passes it on: once, not twice
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        linux.die_with_parent()
+        if sys.platform.startswith("linux"):
+            linux.die_with_parent()
         sys.dont_write_bytecode = False
         with os.fdopen(request, "rb") as pipe:
             task = json.loads(pipe.read())
