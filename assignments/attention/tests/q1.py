@@ -205,6 +205,7 @@ def test_unchanged_and_sizes(attention_weights):
 )
 def test_bad_arguments(attention_weights):
     q, k = normal(2, 5, seed=17), normal(3, 5, seed=18)
+    check_shape(attention_weights(q, k), (2, 3), what="attention_weights(q, k) with arguments that fit")
     call = "attention_weights(q, k, mask)"
     check_raises(ValueError, attention_weights, q, k, torch.ones(2, 3), what=f"{call} with a mask of numbers")
     bad = torch.ones(2, 4, dtype=torch.bool)

@@ -178,6 +178,7 @@ def test_bad_arguments(scaled_dot_product_attention):
     q, k, v = normal(2, 5, seed=20), normal(3, 5, seed=21), normal(3, 4, seed=22)
     call = "scaled_dot_product_attention(q, k, v, mask)"
     attention = scaled_dot_product_attention
+    check_shape(attention(q, k, v), (2, 4), what=f"{call[:-7]}) with arguments that fit")
     check_raises(ValueError, attention, q, k, v[:2], what=f"{call} with three keys and two values")
     check_raises(
         ValueError, attention, q[:, :4], k, v, what=f"{call} with queries of length 4 and keys of length 5"

@@ -144,6 +144,7 @@ def test_batch_and_sizes(attention_weights_vjp):
 def test_bad_arguments(attention_weights_vjp):
     q, k, grad_weights = normal(2, 5, seed=14), normal(3, 5, seed=15), normal(2, 3, seed=16)
     vjp = attention_weights_vjp
+    check_tuple(vjp(q, k, grad_weights), ("grad_q", "grad_k"), what=f"{CALL} with arguments that fit")
     check_raises(
         ValueError,
         vjp,

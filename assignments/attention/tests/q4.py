@@ -106,7 +106,8 @@ def test_values(SelfAttention):
     model = model_6_4_3(SelfAttention)
     for shape in [(5, 6), (2, 3, 5, 6)]:
         x = normal(*shape, seed=4)
-        check_close(model(x), oracle(model, x), what=f"{CALL}(x) with x of shape {shape}")
+        expected = oracle(model, x)
+        check_close(model(x), expected, what=f"{CALL}(x) with x of shape {shape}")
 
 
 @test_case(
@@ -121,9 +122,8 @@ def test_masks(SelfAttention):
     for shape in [(5, 5), (2, 5, 5)]:
         mask = normal(*shape, seed=6) > 0
         mask[..., 2, :] = False
-        check_close(
-            model(x, mask), oracle(model, x, mask), what=f"{CALL}(x, mask) with a mask of shape {shape}"
-        )
+        expected = oracle(model, x, mask)
+        check_close(model(x, mask), expected, what=f"{CALL}(x, mask) with a mask of shape {shape}")
 
 
 @test_case(
@@ -136,7 +136,8 @@ def test_gradients(SelfAttention):
     model, x = model_6_4_3(SelfAttention), normal(2, 5, 6, seed=7).requires_grad_()
     mask = torch.ones(5, 5, dtype=torch.bool).tril()
     inputs = {"x": x, "W_Q": model.W_Q, "W_K": model.W_K, "W_V": model.W_V}
-    check_gradients(model(x, mask), oracle(model, x, mask), inputs, what=f"{CALL}(x, mask)")
+    expected = oracle(model, x, mask)
+    check_gradients(model(x, mask), expected, inputs, what=f"{CALL}(x, mask)")
 
 
 @test_case(
@@ -148,18 +149,19 @@ def test_gradients(SelfAttention):
 )
 def test_float32_and_batch(SelfAttention):
     model, x = model_6_4_3(SelfAttention, torch.float32), normal(2, 5, 6, seed=8, dtype=torch.float32)
-    before, whole = x.clone(), model(x)
+    before, large = x.clone(), 6 * x
+    expected, expected_of_large = oracle(model, x), oracle(model, large)
+    whole = model(x)
     check_unchanged(before, x, what=f"x in {CALL}(x)")
-    check_close(whole, oracle(model, x), tolerance=1e-5, what=f"{CALL}(x) in float32")
+    check_close(whole, expected, tolerance=1e-5, what=f"{CALL}(x) in float32")
     check_close(
         model(x[1]),
         whole[1],
         tolerance=1e-5,
         what=f"{CALL}(x) of element 1 of a batch, alone and in the batch,",
     )
-    large = 6 * x
     # absolute, for numbers up to 60: a score of 150 is itself rounded by 1e-5
-    check_close(model(large), oracle(model, large), tolerance=5e-3, what=f"{CALL}(x) with large scores")
+    check_close(model(large), expected_of_large, tolerance=5e-3, what=f"{CALL}(x) with large scores")
 
 
 @test_case(
@@ -172,6 +174,7 @@ def test_float32_and_batch(SelfAttention):
 def test_bad_arguments(SelfAttention):
     check_raises(ValueError, SelfAttention, 6, 0, 3, what="SelfAttention(d_model=6, d_k=0, d_v=3)")
     model, x = SelfAttention(6, 4, 3), torch.ones(5, 6)
+    check_shape(model(x), (5, 3), what=f"{CALL}(x) with arguments that fit")
     check_raises(ValueError, model, torch.ones(5, 4), what=f"{CALL}(x) with x of shape (5, 4)")
     check_raises(ValueError, model, x, torch.ones(5, 5), what=f"{CALL}(x, mask) with a mask of numbers")
     bad = torch.ones(5, 4, dtype=torch.bool)

@@ -117,7 +117,8 @@ def test_values(MultiHeadAttention):
     model = model_6_3(MultiHeadAttention)
     for shape in [(5, 6), (2, 2, 5, 6)]:
         x = normal(*shape, seed=11)
-        check_close(model(x), oracle(model, 3, x), what=f"{CALL}(x) with x of shape {shape}")
+        expected = oracle(model, 3, x)
+        check_close(model(x), expected, what=f"{CALL}(x) with x of shape {shape}")
 
 
 @test_case(
@@ -132,9 +133,8 @@ def test_masks(MultiHeadAttention):
     for shape in [(5, 5), (3, 5, 5), (3, 1, 5)]:
         x, mask = normal(3, 5, 6, seed=12), normal(*shape, seed=13) > 0
         mask[-1, 0] = False
-        check_close(
-            model(x, mask), oracle(model, 3, x, mask), what=f"{CALL}(x, mask) with a mask of shape {shape}"
-        )
+        expected = oracle(model, 3, x, mask)
+        check_close(model(x, mask), expected, what=f"{CALL}(x, mask) with a mask of shape {shape}")
 
 
 @test_case(
@@ -147,7 +147,8 @@ def test_gradients(MultiHeadAttention):
     model, x = model_6_3(MultiHeadAttention), normal(2, 4, 6, seed=14).requires_grad_()
     mask = torch.ones(4, 4, dtype=torch.bool).tril()
     inputs = {"x": x} | {name: getattr(model, name) for name in NAMES}
-    check_gradients(model(x, mask), oracle(model, 3, x, mask), inputs, what=f"{CALL}(x, mask)")
+    expected = oracle(model, 3, x, mask)
+    check_gradients(model(x, mask), expected, inputs, what=f"{CALL}(x, mask)")
 
 
 @test_case(
@@ -159,23 +160,25 @@ def test_gradients(MultiHeadAttention):
 )
 def test_float32_and_sizes(MultiHeadAttention):
     model, x = model_6_3(MultiHeadAttention, torch.float32), normal(2, 5, 6, seed=15, dtype=torch.float32)
-    before, whole = x.clone(), model(x)
+    before, large = x.clone(), 6 * x
+    expected, expected_of_large = oracle(model, 3, x), oracle(model, 3, large)
+    whole = model(x)
     check_unchanged(before, x, what=f"x in {CALL}(x)")
     # numbers up to 30 after four products: correct forms were seen to differ by 4e-6
-    check_close(whole, oracle(model, 3, x), tolerance=5e-5, what=f"{CALL}(x) in float32")
+    check_close(whole, expected, tolerance=5e-5, what=f"{CALL}(x) in float32")
     check_close(
         model(x[1]),
         whole[1],
         tolerance=5e-5,
         what=f"{CALL}(x) of element 1 of a batch, alone and in the batch,",
     )
-    large = 6 * x
     # absolute, for numbers up to 200: a score of 150 is itself rounded by 1e-5
-    check_close(model(large), oracle(model, 3, large), tolerance=2e-2, what=f"{CALL}(x) with large scores")
+    check_close(model(large), expected_of_large, tolerance=2e-2, what=f"{CALL}(x) with large scores")
     for heads in (1, 6):
         model, call = MultiHeadAttention(6, heads), f"MultiHeadAttention(d_model=6, n_heads={heads})"
         check_parameters(model, dict.fromkeys(NAMES, (6, 6)), what=call)
-        check_close(model(x), oracle(model, heads, x), tolerance=1e-5, what=f"{call}(x)")
+        expected = oracle(model, heads, x)
+        check_close(model(x), expected, tolerance=1e-5, what=f"{call}(x)")
 
 
 @test_case(
@@ -189,6 +192,7 @@ def test_bad_arguments(MultiHeadAttention):
     check_raises(ValueError, MultiHeadAttention, 6, 4, what="MultiHeadAttention(d_model=6, n_heads=4)")
     check_raises(ValueError, MultiHeadAttention, 6, 0, what="MultiHeadAttention(d_model=6, n_heads=0)")
     model, x = MultiHeadAttention(6, 3), torch.ones(5, 6)
+    check_shape(model(x), (5, 6), what=f"{CALL}(x) with arguments that fit")
     check_raises(ValueError, model, torch.ones(5, 4), what=f"{CALL}(x) with x of shape (5, 4)")
     check_raises(ValueError, model, x, torch.ones(5, 5), what=f"{CALL}(x, mask) with a mask of numbers")
     bad = torch.ones(5, 4, dtype=torch.bool)

@@ -143,6 +143,9 @@ def test_best_approximation(low_rank_attention):
 )
 def test_bad_arguments(score_rank, low_rank_attention):
     q, k, v = normal(3, 5, seed=14), normal(4, 5, seed=15), normal(4, 2, seed=16)
+    check_int(score_rank(q, k), 3, what="score_rank(q, k) with arguments that fit")
+    fitting = low_rank_attention(q, k, v, 1)
+    check_shape(fitting, (3, 2), what="low_rank_attention(q, k, v, 1) with arguments that fit")
     check_raises(ValueError, score_rank, q, k[:, :4], what="score_rank(q, k) with shapes (3, 5) and (4, 4)")
     for rank in (0, 4):
         what = f"low_rank_attention(q, k, v, rank={rank}) with 3 queries and 4 keys"

@@ -97,7 +97,8 @@ def test_look_up(kernel_regression):
         queries = torch.tensor([[1.0, 0.0], [0.0, 4.0], [3.0, 1.0], [0.0, 0.0]], dtype=dtype)
         values = torch.tensor([[1.0], [2.0], [3.0]], dtype=dtype)
         what = f"kernel_regression(queries, keys, values, {bandwidth}) in {dtype}"
-        check_close(kernel_regression(queries, keys, values, bandwidth), values[[0, 2, 1, 0]], what=what)
+        expected = values[[0, 2, 1, 0]]
+        check_close(kernel_regression(queries, keys, values, bandwidth), expected, what=what)
 
 
 @test_case(
@@ -148,6 +149,8 @@ def test_far_away(kernel_regression):
 )
 def test_bad_arguments(kernel_regression):
     queries, keys, values = normal(2, 3, seed=6), normal(4, 3, seed=7), normal(4, 2, seed=8)
+    what = "kernel_regression(queries, keys, values, 1.0) with arguments that fit"
+    check_shape(kernel_regression(queries, keys, values, 1.0), (2, 2), what=what)
     for bandwidth in (0.0, -1.0):
         what = f"kernel_regression(queries, keys, values, {bandwidth})"
         check_raises(ValueError, kernel_regression, queries, keys, values, bandwidth, what=what)
