@@ -83,7 +83,7 @@ def test_parameters(MultiHeadAttention):
     "W_O.",
 )
 def test_shape(MultiHeadAttention):
-    model, x = MultiHeadAttention(6, 3), normal(2, 5, 6, seed=10, dtype=torch.float32)
+    model, x = MultiHeadAttention(6, 3).float(), normal(2, 5, 6, seed=10, dtype=torch.float32)
     found = check_shape(model(x), (2, 5, 6), what=f"{CALL}(x) with x of shape (2, 5, 6)")
     assert found.dtype == x.dtype, f"The output has dtype {found.dtype}, but {x.dtype} was expected."
 
@@ -100,7 +100,7 @@ def test_hand(MultiHeadAttention):
     zero, eye = torch.zeros(2, 2), torch.eye(2)
     swap = torch.cat([torch.cat([zero, 2 * eye], 1), torch.cat([2 * eye, zero], 1)])
     weights = {"W_Q": torch.zeros(4, 4), "W_K": torch.eye(4), "W_V": torch.eye(4), "W_O": swap}
-    model = load(MultiHeadAttention(4, 2), weights, "MultiHeadAttention(d_model=4, n_heads=2)")
+    model = load(MultiHeadAttention(4, 2).float(), weights, "MultiHeadAttention(d_model=4, n_heads=2)")
     x = torch.tensor([[2.0, 0.0, 3.0, 8.0], [0.0, 4.0, 3.0, 0.0]])
     expected = torch.tensor([6.0, 8.0, 2.0, 4.0]).expand(2, 4)
     check_close(model(x), expected, tolerance=1e-5, what="MultiHeadAttention(4, 2)(x)")
@@ -175,7 +175,7 @@ def test_float32_and_sizes(MultiHeadAttention):
     # absolute, for numbers up to 200: a score of 150 is itself rounded by 1e-5
     check_close(model(large), expected_of_large, tolerance=2e-2, what=f"{CALL}(x) with large scores")
     for heads in (1, 6):
-        model, call = MultiHeadAttention(6, heads), f"MultiHeadAttention(d_model=6, n_heads={heads})"
+        model, call = MultiHeadAttention(6, heads).float(), f"MultiHeadAttention(d_model=6, n_heads={heads})"
         check_parameters(model, dict.fromkeys(NAMES, (6, 6)), what=call)
         expected = oracle(model, heads, x)
         check_close(model(x), expected, tolerance=1e-5, what=f"{call}(x)")
@@ -191,7 +191,7 @@ def test_float32_and_sizes(MultiHeadAttention):
 def test_bad_arguments(MultiHeadAttention):
     check_raises(ValueError, MultiHeadAttention, 6, 4, what="MultiHeadAttention(d_model=6, n_heads=4)")
     check_raises(ValueError, MultiHeadAttention, 6, 0, what="MultiHeadAttention(d_model=6, n_heads=0)")
-    model, x = MultiHeadAttention(6, 3), torch.ones(5, 6)
+    model, x = MultiHeadAttention(6, 3).float(), torch.ones(5, 6)
     check_shape(model(x), (5, 6), what=f"{CALL}(x) with arguments that fit")
     check_raises(ValueError, model, torch.ones(5, 4), what=f"{CALL}(x) with x of shape (5, 4)")
     check_raises(ValueError, model, x, torch.ones(5, 5), what=f"{CALL}(x, mask) with a mask of numbers")

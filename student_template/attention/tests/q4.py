@@ -50,7 +50,7 @@ def test_parameters(SelfAttention):
     failure_message="forward(x) gives each of the L positions an output of length d_v: (..., L, d_v).",
 )
 def test_shape(SelfAttention):
-    model, x = SelfAttention(6, 4, 3), normal(2, 5, 6, seed=0, dtype=torch.float32)
+    model, x = SelfAttention(6, 4, 3).float(), normal(2, 5, 6, seed=0, dtype=torch.float32)
     found = check_shape(model(x), (2, 5, 3), what=f"{CALL}(x) with x of shape (2, 5, 6)")
     assert found.dtype == x.dtype, f"The output has dtype {found.dtype}, but {x.dtype} was expected."
 
@@ -65,7 +65,7 @@ def test_shape(SelfAttention):
 def test_hand(SelfAttention):
     weights = {"W_Q": [[math.log(3)], [0.0]], "W_K": [[1.0], [0.0]], "W_V": [[4.0], [8.0]]}
     weights = {name: torch.tensor(weight) for name, weight in weights.items()}
-    model = load(SelfAttention(2, 1, 1), weights, "SelfAttention(d_model=2, d_k=1, d_v=1)")
+    model = load(SelfAttention(2, 1, 1).float(), weights, "SelfAttention(d_model=2, d_k=1, d_v=1)")
     expected = torch.tensor([[5.0], [6.0]])
     check_close(model(torch.eye(2)), expected, tolerance=1e-5, what="SelfAttention(2, 1, 1)(x)")
 

@@ -49,7 +49,7 @@ def test_parameters(MultiHeadAttention):
     "W_O.",
 )
 def test_shape(MultiHeadAttention):
-    model, x = MultiHeadAttention(6, 3), normal(2, 5, 6, seed=10, dtype=torch.float32)
+    model, x = MultiHeadAttention(6, 3).float(), normal(2, 5, 6, seed=10, dtype=torch.float32)
     found = check_shape(model(x), (2, 5, 6), what=f"{CALL}(x) with x of shape (2, 5, 6)")
     assert found.dtype == x.dtype, f"The output has dtype {found.dtype}, but {x.dtype} was expected."
 
@@ -66,7 +66,7 @@ def test_hand(MultiHeadAttention):
     zero, eye = torch.zeros(2, 2), torch.eye(2)
     swap = torch.cat([torch.cat([zero, 2 * eye], 1), torch.cat([2 * eye, zero], 1)])
     weights = {"W_Q": torch.zeros(4, 4), "W_K": torch.eye(4), "W_V": torch.eye(4), "W_O": swap}
-    model = load(MultiHeadAttention(4, 2), weights, "MultiHeadAttention(d_model=4, n_heads=2)")
+    model = load(MultiHeadAttention(4, 2).float(), weights, "MultiHeadAttention(d_model=4, n_heads=2)")
     x = torch.tensor([[2.0, 0.0, 3.0, 8.0], [0.0, 4.0, 3.0, 0.0]])
     expected = torch.tensor([6.0, 8.0, 2.0, 4.0]).expand(2, 4)
     check_close(model(x), expected, tolerance=1e-5, what="MultiHeadAttention(4, 2)(x)")
