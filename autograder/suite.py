@@ -178,7 +178,7 @@ _NOT_YOUR_FAULT = "That is not your fault; the course staff see this and will gr
 
 def _explain(result: CaseResult, error: Exception) -> None:
     """Sets the outcome and the three texts for a case that raised."""
-    result.outcome = Outcome.FAILED
+    result.outcome, error = Outcome.FAILED, _underlying(error)
     result.detail = clean("".join(traceback.format_exception(type(error), error, error.__traceback__))[-4000:])
     if isinstance(error, (SandboxError, MemoryError)) and not isinstance(error, StudentFailure):
         result.outcome, result.cause = Outcome.COULD_NOT_TELL, "sandbox"
@@ -194,6 +194,14 @@ def _explain(result: CaseResult, error: Exception) -> None:
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'})."
         )
     result.text = clean(result.text)
+
+
+def _underlying(error: Exception) -> Exception:
+    """What happened to the student's process, where a check took it for the exception that it was waiting for."""
+    cause = error.__context__
+    if isinstance(error, AssertionError) and isinstance(cause, (SandboxError, TimedOut, Died, BadAnswer, NotDefined)):
+        return cause
+    return error
 
 
 def _student_failure(error: StudentFailure) -> tuple[str, str]:
