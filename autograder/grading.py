@@ -12,7 +12,7 @@ from typing import Any
 from autograder import diagnosis, suite
 from autograder.assignment import Assignment, Question
 from autograder.diagnosis import Diagnosis
-from autograder.sandbox.operators import matching
+from autograder.sandbox.operators import matching, watchable
 from autograder.sandbox.remote import Namespace
 from autograder.sandbox.session import Bounds, CellError, Code, Sandbox, Session, Usage
 from autograder.submission import Submission
@@ -87,6 +87,7 @@ class Judge:
         self._sandbox = sandbox
         self._suite = suite.load(assignment)
         self._forbidden = {question.name: matching(question.forbidden) for question in assignment.questions}
+        self._watched = watchable(name for question in assignment.questions for name in question.forbidden)
         self._reference: dict[str, Any] | None = None
         self._diagnostician: diagnosis.Diagnostician | None = None
         self._sound: dict[int, bool] = {}
@@ -101,9 +102,10 @@ class Judge:
         """
         started = time.perf_counter()
         result = Result(submission.name, possible=self.assignment.possible, layers=self._sandbox.layers)
-        with Session(self._sandbox, _code(submission), _bounds(self.assignment)) as session:
+        with Session(self._sandbox, _code(submission), _bounds(self.assignment), self._watched) as session:
             self._session = session
-            namespace = Namespace(session, lambda name: _why_missing(name, session, submission))
+            names = [name for question in self.assignment.questions for name in question.defines]
+            namespace = Namespace(session, lambda name: _why_missing(name, session, submission), names)
             for question in self.assignment.questions:
                 progress(question.name)
                 result.questions.append(self._question(question, session, namespace, submission))

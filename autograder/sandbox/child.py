@@ -136,15 +136,23 @@ class CellRunner:
 
 
 def _shell(namespace: dict[str, Any]) -> Any:
-    """An IPython shell without history, colours or a terminal: magics, `!` and display work."""
+    """An IPython shell without history, colours, a terminal or folders of its own: magics and display work."""
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
+    class Shell(InteractiveShell):  # type: ignore[misc]
+        def init_ipython_dir(self, ipython_dir: object) -> None: ...
+
+        def init_profile_dir(self, profile_dir: object) -> None: ...
+
+        def enable_gui(self, gui: object = None) -> None: ...  # by `%matplotlib inline`
+
     config = Config()
     config.HistoryManager.enabled = False
+    config.HistoryManager.hist_file = ":memory:"
     config.InteractiveShell.colors = "nocolor"
     config.InteractiveShell.xmode = "Plain"
-    shell = InteractiveShell.instance(config=config, user_ns=namespace)
+    shell = Shell.instance(config=config, user_ns=namespace)
     shell.showtraceback = lambda *args, **kwargs: None  # the error goes to the judge; printing it is slow
     shell.showsyntaxerror = lambda *args, **kwargs: None
     _adapt(shell)

@@ -1,10 +1,11 @@
 """Which operators a call really ran: evidence for "from scratch", gathered in the student's process.
 
 Three kinds of names: torch functions ("torch.nn.functional.softmax"), modules that were called
-("torch.nn.modules.linear.Linear") and aten operators ("aten::_softmax"). Functions and modules are recorded in every
-call. Aten operators are recorded in the first call of each of a question's names and its backward pass, for the
-recording doubles the time of a call (measured: 70 ms more on the 75 ms of a submission to `attention`); those that a
-question forbids are watched in all calls, in all threads, by kernels that take their place and raise.
+("torch.nn.modules.linear.Linear") and aten operators ("aten::_softmax"). All are recorded in the first call of each of
+a question's names and in its first backward pass; recording every call would double the time of grading (measured:
+70 ms more on 75 ms for a submission to `attention`). What a question forbids is watched in every call and thread:
+modules by a hook, functions by wrappers that stand in their place before the student's first cell runs, aten operators
+by kernels that raise in place of the real ones.
 
 All of it lives where the student's code lives: evidence about honest students, never proof against a determined one.
 """
@@ -12,10 +13,12 @@ All of it lives where the student's code lives: evidence about honest students, 
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
+import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -59,8 +62,26 @@ class Operators:
         self._seen: set[str] = set()
         self._told: set[str] = set()
         self._sampled: set[str] = set()
+        self._forbidden: list[str] = []
         self._traps: torch.library.Library | None = None
         nn.modules.module.register_module_forward_pre_hook(self._module)
+
+    def watch(self, names: list[str]) -> None:
+        """Has these functions, such as "torch.autograd.grad", leave their name when they are called, from anywhere."""
+        for name in names:
+            path, _, attribute = name.rpartition(".")
+            owner = _find(path)
+            function = getattr(owner, attribute, None)
+            if callable(function) and not isinstance(function, type):
+                setattr(owner, attribute, self._telling(name, function))
+
+    def _telling(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def tell(*args: Any, **kwargs: Any) -> Any:
+            self._seen.add(name)
+            return function(*args, **kwargs)
+
+        return tell
 
     def begin(self, forbidden: list[str]) -> None:
         """A question begins: forgets what was seen, and sets traps for the aten operators that it forbids.
@@ -70,11 +91,12 @@ class Operators:
         """
         for names in (self._seen, self._told, self._sampled):
             names.clear()
+        if forbidden == self._forbidden:
+            return
+        self._forbidden = forbidden
         if self._traps is not None:
             self._traps._destroy()
-            self._traps = None
-        if forbidden:
-            self._traps = self._set_traps(forbidden)
+        self._traps = self._set_traps(forbidden) if forbidden else None
 
     def _set_traps(self, forbidden: list[str]) -> torch.library.Library:
         traps = torch.library.Library("aten", "IMPL")
@@ -94,14 +116,12 @@ class Operators:
 
     @contextmanager
     def recording(self, target: str) -> Iterator[None]:
-        """Everything that this thread runs inside is recorded.
-
-        Args:
-            target: what is called; aten operators are recorded the first time only.
-        """
-        sampled = target in self._sampled
+        """The first time that `target` is called, everything that this thread runs inside is recorded."""
+        if target in self._sampled:
+            yield
+            return
         self._sampled.add(target)
-        with _Called(self._seen), nullcontext() if sampled else _Dispatched(self._seen):
+        with _Called(self._seen), _Dispatched(self._seen):
             yield
 
     def _module(self, module: nn.Module, _: Any) -> None:
@@ -114,6 +134,21 @@ class Operators:
         return new
 
 
+def _find(path: str) -> Any:
+    """The module or class of torch's at a dotted path; None where there is none."""
+    first, *rest = path.split(".")
+    found: Any = sys.modules.get(first)
+    for part in rest:
+        found = getattr(found, part, None)
+    return found
+
+
+def watchable(patterns: Iterable[str]) -> list[str]:
+    """The patterns that name one function, such as "torch.autograd.grad"."""
+    return sorted({pattern for pattern in patterns if "::" not in pattern and "*" not in pattern})
+
+
+@functools.cache
 def matching(patterns: tuple[str, ...]) -> list[str]:
     """The aten operators, with their overloads, that fnmatch patterns such as "aten::_softmax*" stand for."""
     wanted = [re.compile(fnmatch.translate(pattern)) for pattern in patterns if pattern.startswith("aten::")]

@@ -8,7 +8,7 @@ of a student's `nn.Module` is an `nn.Module` here too: its parameters live in th
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -491,12 +491,16 @@ class Namespace(dict[str, Any]):
     Args:
         session: the submission.
         explain: given a name that is missing, says more about why.
+        expected: names that will be asked for, looked up together to save messages.
     """
 
-    def __init__(self, session: Session, explain: Callable[[str], str]) -> None:
+    def __init__(
+        self, session: Session, explain: Callable[[str], str] = lambda name: "", expected: Iterable[str] = ()
+    ) -> None:
         super().__init__()
-        self._session, self._explain = session, explain
-        self._found: dict[tuple[int, str], str] = {}
+        self._session, self._explain, self._expected = session, explain, set(expected)
+        self._found: dict[str, str] = {}
+        self._generation = 0
 
     def get(self, name: str, default: Any = None) -> Any:
         """The student's function or class as a proxy, another value as plain data.
@@ -504,19 +508,24 @@ class Namespace(dict[str, Any]):
         Raises:
             NotDefined: the submission has no such name.
         """
-        self._session.start()
-        key = (self._session.generation, name)
-        if key not in self._found:
-            answer, _ = self._session.request({"op": "describe", "name": name})
-            self._found[key] = str(answer.get("found"))
-        if self._found[key] in ("function", "class"):
+        kind = self._look_up(name)
+        if kind == "function":
             return RemoteFunction(self._session, name)
-        if self._found[key] == "value":
+        if kind == "value":
             answer, tensors = self._session.request({"op": "attribute", "target": {"name": name, "path": []}})
             flags = [tensor.requires_grad for tensor in tensors]
             special = lambda tree: _handle(self._session, tree, tensors, flags)  # noqa: E731
             return _decoded(name, answer.get("result"), tensors, special)
         raise NotDefined(f"`{name}` is not defined in your submission. {self._explain(name)}".strip())
 
-
-
+    def _look_up(self, name: str) -> str:
+        """Whether the child that is there has a function, a value or nothing under this name."""
+        self._session.start()
+        if self._generation != self._session.generation:
+            self._found, self._generation = {}, self._session.generation
+        if name not in self._found:
+            self._expected.add(name)
+            answer, _ = self._session.request({"op": "describe", "names": sorted(self._expected)})
+            found = answer.get("found")
+            self._found = {str(key): str(kind) for key, kind in found.items()} if isinstance(found, dict) else {}
+        return self._found.get(name, "nothing")

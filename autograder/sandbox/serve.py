@@ -2,7 +2,8 @@
 
 Runs inside the confined process, next to the student's code, so nothing in here is trusted by the judge, which checks
 every answer again. Messages: `cell`, `describe`, `call`, `attribute`, `gradient`, `free`;
-any may also carry a `seed` for the random numbers and, at the start of a question, the operators `forbidden` in it.
+any may also carry a `seed` for the random numbers, at the start of a question the operators `forbidden` in it, and at
+the very start the functions that are to be `watched`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.random  # noqa: F401  loaded lazily otherwise, in every child anew: 13 ms
 import torch
 from torch import nn
+from torch.autograd import grad  # the real one: students' calls of it may be watched
 
 from autograder.sandbox.operators import Operators
 from autograder.sandbox.wire import Channel, Encoder, Tree, WireError, decode
@@ -68,6 +70,8 @@ class Server:
 
     def _handle(self, message: dict[str, Any], tensors: list[torch.Tensor]) -> tuple[dict[str, Any], list[torch.Tensor]]:
         kind = message["op"]
+        if "watched" in message:
+            self.operators.watch(message["watched"])
         if "forbidden" in message:
             self.operators.begin(message["forbidden"])
         if "seed" in message:
@@ -79,7 +83,7 @@ class Server:
         if kind == "cell":
             return {"ok": True, **self.run_cell(message)}, []
         if kind == "describe":
-            return {"ok": True, **self._describe(message["name"])}, []
+            return {"ok": True, "found": {name: self._describe(name) for name in message["names"]}}, []
         if kind == "attribute":
             encoder = self._encoder()
             tree = encoder.tree(self._find(message["target"]))
@@ -88,15 +92,10 @@ class Server:
 
     # ------------------------------------------------------------------------------------------ names and objects
 
-    def _describe(self, name: str) -> dict[str, Any]:
+    def _describe(self, name: str) -> str:
         if name not in self.namespace:
-            return {"found": "nothing"}
-        value = self.namespace[name]
-        if isinstance(value, type):
-            return {"found": "class"}
-        if callable(value):
-            return {"found": "function"}
-        return {"found": "value"}
+            return "nothing"
+        return "function" if callable(self.namespace[name]) else "value"
 
     def _find(self, target: dict[str, Any]) -> Any:
         """The object that `{"name": ..}` or `{"object": ..}` with a path of attributes stands for."""
@@ -214,7 +213,7 @@ def vector_jacobian(
     first call.
     """
     products = [(o * g.conj()).real.sum() if o.is_complex() else (o * g).sum() for o, g in pairs]
-    return torch.autograd.grad(
+    return grad(
         torch.stack([product.double() for product in products]).sum() if len(products) > 1 else products[0],
         inputs,
         retain_graph=True,

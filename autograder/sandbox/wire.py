@@ -27,6 +27,7 @@ MAX_PAYLOAD = 256 << 20  # bytes of tensors in one frame; the largest that an as
 MAX_TENSORS = 20_000
 MAX_DIMENSIONS = 16
 MAX_DEPTH = 40
+READ_AHEAD = 1 << 16
 MAX_DIGITS = 4000  # hexadecimal digits of a large int
 MAX_DICT_SECONDS = 2.0  # to build one dict: keys chosen to collide make that quadratic, minutes for 4 MB of them
 
@@ -38,6 +39,7 @@ DTYPES: dict[str, torch.dtype] = {
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 Tree = Any  # JSON
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 Special = Callable[[Any], Any]
 
 
@@ -206,12 +208,13 @@ class Channel:
     """Frames over a connected stream socket, within a deadline.
 
     Args:
-        connection: the socket; read with `recv_into`, so descriptors that a peer tries to smuggle in are dropped.
+        connection: the socket; read with `recv` and `recv_into`, so descriptors that a peer tries to smuggle in are dropped.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._deadline = math.inf
+        self._ahead = memoryview(b"")
 
     def within(self, seconds: float | None) -> None:
         """Sets how long everything from now on may take together (None: without limit)."""
@@ -235,7 +238,7 @@ class Channel:
         """
         tensors = tensors or []
         metas = [[NAMES[t.dtype], list(t.shape), t.requires_grad] for t in tensors]
-        header = json.dumps({"message": message, "tensors": metas}, separators=(",", ":"), allow_nan=False).encode()
+        header = _to_json({"message": message, "tensors": metas}).encode()
         payload = [_raw(tensor) for tensor in tensors]
         size = sum(len(block) for block in payload)
         if len(header) > MAX_HEADER or size > MAX_PAYLOAD or len(tensors) > MAX_TENSORS:
@@ -275,11 +278,21 @@ class Channel:
         return buffer
 
     def _fill(self, view: memoryview) -> None:
+        """Takes what was read ahead, then what comes: mostly one system call for a whole frame."""
         while len(view):
-            self._arm()
-            count = self._socket.recv_into(view)
-            if not count:
-                raise EOFError
+            if not self._ahead:
+                self._arm()
+                if len(view) >= READ_AHEAD:
+                    count = self._socket.recv_into(view)
+                    if not count:
+                        raise EOFError
+                    view = view[count:]
+                    continue
+                self._ahead = memoryview(self._socket.recv(READ_AHEAD))
+                if not self._ahead:
+                    raise EOFError
+            count = min(len(view), len(self._ahead))
+            view[:count], self._ahead = self._ahead[:count], self._ahead[count:]
             view = view[count:]
 
     def _tensor(self, dtype: torch.dtype, shape: list[int], requires_grad: bool, size: int) -> torch.Tensor:
