@@ -30,11 +30,12 @@ def start(sandbox: Sandbox) -> Iterator[Start]:
             notebook: bool = False,
             files: dict[str, bytes] | None = None,
             inside: Sandbox = sandbox,
+            watched: list[str] | None = None,
             **bounds: float,
         ) -> Namespace:
             sources = tuple((textwrap.dedent(cell), 1) for cell in cells)
             code = Code(sources, "answer.ipynb" if notebook else "answer.py", notebook, files or {})
-            session = stack.enter_context(Session(inside, code, Bounds(**{**SHORT, **bounds})))  # type: ignore[arg-type]
+            session = stack.enter_context(Session(inside, code, Bounds(**{**SHORT, **bounds}), watched or []))  # type: ignore[arg-type]
             names = Namespace(session, lambda name: "")
             names.session = session  # type: ignore[attr-defined]
             return names
