@@ -25,7 +25,8 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: install
 	$(BIN)/python -m tests.make_class build/class
-	$(BIN)/autograder grade attention build/class -o build/demo
+	@echo "$(BIN)/autograder grade attention build/class -o build/demo"
+	@$(BIN)/autograder grade attention build/class -o build/demo || test $$? -eq 1  # 1: some cannot be graded, on purpose
 
 test: install
 	$(BIN)/python -m pytest

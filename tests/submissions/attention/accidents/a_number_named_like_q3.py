@@ -1,0 +1,3 @@
+from right import *
+
+attention_weights_vjp = 3

@@ -1,0 +1,5 @@
+import torch
+
+torch.set_grad_enabled(False)
+
+from right import *

@@ -1,0 +1,3 @@
+from right import *
+
+del attention_weights_vjp

@@ -1,0 +1,3 @@
+from right import *
+
+note = "ünïcödé — ∂A/∂S"
