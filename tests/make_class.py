@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tests import build_submissions as build
 
+_INVERTED = ("s.masked_fill(~mask", "s.masked_fill(mask", ").masked_fill(~mask", ").masked_fill(mask")
+
 
 def members() -> dict[str, bytes]:
     """Every student's file, by name."""
@@ -21,7 +23,7 @@ def members() -> dict[str, bytes]:
         "chiara.zip": accidents["helpers_and_data.zip"],
         "dong-hyun.py": styles["loops.py"],
         "edda.ipynb": build.notebook(changed(right, " / math.sqrt(q.shape[-1])\n    if mask is", "\n    if mask is")),
-        "farid.py": _script(changed(right, "s.masked_fill(~mask", "s.masked_fill(mask", ").masked_fill(~mask", ").masked_fill(mask")),
+        "farid.py": _script(changed(right, *_INVERTED)),
         "grace.py": _script(changed(right, "(grad_weights - row_sums)", "grad_weights")),
         "hugo.py": _script(changed(right, "heads.transpose(-3, -2).flatten(-2)", "heads.reshape(x.shape)")),
         "ines.ipynb": build.notebook(half_finished(right)),
