@@ -13,7 +13,7 @@ from autograder.sandbox.remote import Namespace
 from autograder.sandbox.session import Bounds, Code, Sandbox, Session
 
 _ATTACKS = f"""
-import os, socket, subprocess, ctypes
+import mmap, os, socket, subprocess
 
 def read_a_file_of_ours():
     return len(open({str(Path(__file__).resolve().parents[1] / "cli.py")!r}).read())
@@ -40,7 +40,7 @@ def trace_the_parent():
     open(f"/proc/{{os.getppid()}}/mem", "rb").close()
 
 def take_two_gigabytes():
-    return len(bytearray(2 << 30))
+    return len(mmap.mmap(-1, 2 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 """
 _TRIED = [line.split("(")[0].removeprefix("def ") for line in _ATTACKS.splitlines() if line.startswith("def ")]
 

@@ -313,7 +313,10 @@ class Channel:
 
 def _raw(tensor: torch.Tensor) -> memoryview:
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
-    return memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else memoryview(b"")
+    flat = tensor.reshape(-1)
+    if flat.stride(0) != 1:  # one element of stride 0, as `sum` of it sends back, counts as contiguous
+        flat = flat.clone(memory_format=torch.contiguous_format)
+    return memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(b"")
 
 
 def _parse(header: bytearray) -> tuple[dict[str, Any], list[Any]]:
