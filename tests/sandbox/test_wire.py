@@ -127,6 +127,8 @@ TENSORS = {
     "transposed": torch.arange(6.0).reshape(2, 3).T,
     "strided": torch.arange(10)[::3],
     "expanded": torch.ones(1, 2).expand(5, 2),
+    "one element expanded": torch.tensor(2.5).expand(1),
+    "one column expanded": torch.tensor([2.5]).expand(1, 1)[:, 0],
     "conjugated view": torch.tensor([1 + 2j, 3 - 4j]).conj(),
     "negated view": torch.tensor([1 + 2j, 3 - 4j]).conj().imag,
     "special values": torch.tensor([math.nan, math.inf, -math.inf, -0.0]),
