@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -197,7 +198,8 @@ def _bounds(assignment: Assignment) -> Bounds:
     )
 
 
-def _is_forbidden(operator: str, patterns: Iterable[str]) -> bool:
+@functools.cache
+def _is_forbidden(operator: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(operator, pattern) for pattern in patterns)
 
 

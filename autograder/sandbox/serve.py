@@ -253,8 +253,8 @@ def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
     """The frames in the submission's own files, named without the folder that they lie in here."""
     box = os.environ.get("HOME", "") + "/"
     frames = []
-    for frame in traceback.extract_tb(error.__traceback__):
-        filename = frame.filename.removeprefix(box)
-        if "/" not in filename or filename != frame.filename:
-            frames.append(traceback.FrameSummary(filename, frame.lineno, frame.name, line=frame.line))
+    for frame, line in traceback.walk_tb(error.__traceback__):  # no source of torch's is read: 10 ms a submission
+        filename = frame.f_code.co_filename.removeprefix(box)
+        if "/" not in filename or filename != frame.f_code.co_filename:
+            frames.append(traceback.FrameSummary(filename, line, frame.f_code.co_name))
     return frames
