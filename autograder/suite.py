@@ -199,9 +199,8 @@ def _explain(result: CaseResult, error: Exception) -> None:
 def _underlying(error: Exception) -> Exception:
     """What happened to the student's process, where a check took it for the exception that it was waiting for."""
     cause = error.__context__
-    if isinstance(error, AssertionError) and isinstance(cause, (SandboxError, TimedOut, Died, BadAnswer, NotDefined)):
-        return cause
-    return error
+    taken = (SandboxError, MemoryError, TimedOut, Died, BadAnswer, NotDefined)
+    return cause if isinstance(error, AssertionError) and isinstance(cause, taken) else error
 
 
 def _student_failure(error: StudentFailure) -> tuple[str, str]:

@@ -6,13 +6,16 @@ whole one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
 
 from autograder.assignment import Assignment
 from autograder.grading import Result
-from autograder.report import gradescope, grades
+from autograder.report import grades, gradescope
+
+MAX_NAME = 240  # bytes: file systems allow 255, and ".json" and the mark of a file being written come on top
 
 
 class Output:
@@ -37,8 +40,17 @@ class Output:
         """Writes one submission's results and the table so far."""
         self._results.append(result)
         content = json.dumps(gradescope.to_dict(result, self._assignment), indent=2, ensure_ascii=False)
-        _write(self.folder / "results" / f"{result.submission}.json", content + "\n")
+        _write(self.folder / "results" / f"{_file_name(result.submission)}.json", content + "\n")
         _write(self.table, grades.to_csv(self._results, self._assignment))
+
+
+def _file_name(submission: str) -> str:
+    """The submission's own name; one that leaves no room for ".json" is cut, and a digest keeps it apart."""
+    encoded = os.fsencode(submission)
+    if len(encoded) <= MAX_NAME:
+        return submission
+    digest = hashlib.sha256(encoded).hexdigest()[:12]
+    return f"{encoded[: MAX_NAME - 13].decode(errors='ignore')}-{digest}"
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from autograder.assignment import Assignment
 from autograder.grading import Result
+from autograder.suite import clean
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a cell that begins so
+_FORMULA = ("=", "+", "-", "@", "\t")  # a spreadsheet would run a cell that begins so
 
 
 def to_csv(results: Iterable[Result], assignment: Assignment) -> str:
@@ -34,4 +35,5 @@ def _row(result: Result, names: list[str]) -> list[str]:
 
 
 def _text(value: str) -> str:
+    value = clean(value)
     return f"'{value}" if value.startswith(_FORMULA) else value
