@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,9 @@ WARM = {
     "get_ipython": "IPython.core.interactiveshell",
 }
 MAX_FATAL_CELLS = 3  # cells that end the process: after so many, what follows them is not run at all
-START_SECONDS = 60  # for the zygote and for the confinement of a child: 2 s and 10 ms here; more is the machine's fault
+START_SECONDS = (
+    60  # for the zygote and for the confinement of a child: 2 s and 10 ms here; more is the machine's fault
+)
 NODES_BEFORE_FREEING = 20
 
 
@@ -272,7 +276,9 @@ class Session:
         while not self.alive:
             if self.usage.seconds > self.bounds.total_seconds:
                 raise TimedOut(f"The time for one submission ({self.bounds.total_seconds:g} s) is used up.")
-            self._pid, self._box, self._channel = self.sandbox.spawn(self.bounds, self.code, self._output.fileno())
+            self._pid, self._box, self._channel = self.sandbox.spawn(
+                self.bounds, self.code, self._output.fileno()
+            )
             self.generation += 1
             self.usage.starts += 1
             self.dead_nodes.clear()
@@ -280,13 +286,21 @@ class Session:
 
     def _run_cells(self) -> None:
         self.cell_errors = []
-        self._pending = {"watched": self.watched}  # no traps yet: a cell may well compare with the library's answer
+        self._pending = {
+            "watched": self.watched
+        }  # no traps yet: a cell may well compare with the library's answer
         for number, (source, line) in enumerate(self.code.cells):
-            if number in self._fatal or len(self._fatal) >= MAX_FATAL_CELLS and number > max(self._fatal):
+            if number in self._fatal or (len(self._fatal) >= MAX_FATAL_CELLS and number > max(self._fatal)):
                 self.cell_errors.append(self._fatal.get(number) or _not_run(number))
                 continue
             name = f"cell {number + 1}" if self.code.notebook else self.code.filename
-            message = {"op": "cell", "source": source, "line": line, "filename": name, "notebook": self.code.notebook}
+            message = {
+                "op": "cell",
+                "source": source,
+                "line": line,
+                "filename": name,
+                "notebook": self.code.notebook,
+            }
             try:
                 answer, _ = self.request(message, seconds=self.bounds.cell_seconds)
             except (Died, TimedOut, BadAnswer) as error:
@@ -317,7 +331,7 @@ class Session:
         if self._output.closed:
             return
         self.kill()
-        self.usage.output = _excerpt(self._output, self.bounds.output)
+        self.usage.output = without_folder(_excerpt(self._output, self.bounds.output))
         self._output.close()
 
     # ------------------------------------------------------------------------------------------------------ requests
@@ -351,11 +365,15 @@ class Session:
             StudentError: the student's code raised an exception.
             TimedOut, Died, BadAnswer: the child is gone now, for this reason.
         """
-        limit = min(seconds or self.bounds.call_seconds, max(0.1, self.bounds.total_seconds - self.usage.seconds))
+        limit = min(
+            seconds or self.bounds.call_seconds, max(0.1, self.bounds.total_seconds - self.usage.seconds)
+        )
         started = time.monotonic()
         try:
             return self._exchange(message, tensors, limit)
-        except StudentError:  # an EOFError or a TimeoutError of the student's own says nothing about the child
+        except (
+            StudentError
+        ):  # an EOFError or a TimeoutError of the student's own says nothing about the child
             raise
         except TimeoutError:
             self.kill()
@@ -403,7 +421,7 @@ class Session:
 
 
 def _error_from(answer: dict[str, Any]) -> StudentError:
-    kind, text, trace = (str(answer.get(key, ""))[:4000] for key in ("kind", "text", "trace"))
+    kind, text, trace = _texts(answer)
     bases = answer.get("bases")
     names = [base for base in bases if isinstance(base, str)][:10] if isinstance(bases, list) else []
     return student_error(kind[:100], text, trace, names)
@@ -411,8 +429,20 @@ def _error_from(answer: dict[str, Any]) -> StudentError:
 
 def _cell_error(number: int, error: dict[str, Any]) -> CellError:
     line = error.get("line")
-    kind, text, trace = (str(error.get(key, ""))[:4000] for key in ("kind", "text", "trace"))
+    kind, text, trace = _texts(error)
     return CellError(number, line if type(line) is int else None, kind[:100], text, trace)
+
+
+def _texts(error: dict[str, Any]) -> Iterator[str]:
+    return (without_folder(str(error.get(key, ""))[:4000]) for key in ("kind", "text", "trace"))
+
+
+_BOX = re.compile(re.escape(tempfile.gettempdir()) + r"/autograder-\w+/\d+(/?)")
+
+
+def without_folder(text: str) -> str:
+    """A text without the name of the submission's folder, which is another in every run."""
+    return _BOX.sub(lambda found: "" if found[1] else ".", text)
 
 
 def _not_run(number: int) -> CellError:
