@@ -4,11 +4,13 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -321,5 +323,54 @@ def test_nothing_is_left_behind(place: Place):
     place.grade("right.py")
     home = place.folder / f"home-{place.uid}"
     assert [path.name for path in home.iterdir() if path.name.startswith("autograder-")] == []
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=False).stdout
-    assert str(place.folder) not in listed
+    assert processes_of(home) == []
+
+
+def processes_of(home: Path) -> list[str]:
+    """The processes that were started with this home, as far as /proc lets us see."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(home).encode() in (entry / "environ").read_bytes():
+                found.append((entry / "cmdline").read_text())
+        except OSError:  # another user's, or gone
+            pass
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the judge by /proc")
+@pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGINT"])
+def test_a_judge_that_is_ended_takes_all_with_it(signal_name: str, tmp_path: Path):
+    """Killed in the middle, the command says so by its exit code and leaves no process; so it does after Ctrl-C."""
+    shutil.copytree(SAMPLE, tmp_path / "root")
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(50)\n")
+    command = [
+        sys.executable,
+        "-m",
+        "autograder",
+        "grade",
+        "mini",
+        tmp_path / "slow.py",
+        "-o",
+        tmp_path / "out",
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REPOSITORY),
+        "HOME": str(tmp_path),
+        "TMPDIR": str(tmp_path),
+    }
+    process = subprocess.Popen(
+        command, cwd=tmp_path / "root", env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 30
+    while len(children.read_text().split()) < 2:  # the judge, then the submission
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert os.getuid() != 0 or len(processes_of(tmp_path)) == 3
+    judge = int(children.read_text().split()[0])
+    os.kill(judge if signal_name == "SIGKILL" else process.pid, getattr(signal, signal_name))
+    assert process.wait(timeout=20) == (128 + signal.SIGKILL if signal_name == "SIGKILL" else 1)
+    assert processes_of(tmp_path) == []
