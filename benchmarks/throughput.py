@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-SUBMISSION = ROOT / "tests" / "submissions" / "attention" / "honest" / "explicit_maximum.py"
+SUBMISSION = ROOT / "tests" / "submissions" / "attention" / "honest" / "scaled_queries.py"
 
 
 def measure(command: list[str], folder: Path) -> tuple[float, float]:
@@ -37,7 +37,9 @@ def measure(command: list[str], folder: Path) -> tuple[float, float]:
 
 def otter_zip(slug: str, folder: Path) -> Path:
     """Otter's own autograder zip with the assignment's test files."""
-    shutil.copytree(ROOT / "assignments" / slug / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "assignments" / slug / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__")
+    )
     command = [str(BIN / "otter"), "generate", "-t", "tests", "-o", "otter.zip", "--no-environment"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder / "otter.zip"
@@ -70,7 +72,9 @@ def run(options: argparse.Namespace, folder: Path) -> None:
         theirs.append(measure([str(BIN / "otter"), "run", "-a", str(archive), "--no-logo", single], folder))
         print(f"otter run: {theirs[-1][0]:.2f} s wall, {theirs[-1][1]:.2f} s CPU", flush=True)
     wall, cpu = (ours[0][i] / options.copies for i in (0, 1))
-    print(f"autograder grade: {wall:.3f} s wall, {cpu:.3f} s CPU a submission ({options.copies} copies, one job)")
+    print(
+        f"autograder grade: {wall:.3f} s wall, {cpu:.3f} s CPU a submission ({options.copies} copies, one job)"
+    )
     otter_wall, otter_cpu = (statistics.median(pair[i] for pair in theirs) for i in (0, 1))
     print(f"ratio: {otter_cpu / cpu:.1f} times less CPU, {otter_wall / wall:.1f} times less wall time")
     cold = [measure([*grade, single, "-o", str(folder / "one")], ROOT)[0] for _ in range(options.cold)]

@@ -53,7 +53,9 @@ class _View:
         self.question, self.cases, self.hidden, self.number = question, cases, hidden, number
         kind = "hidden tests" if hidden else "public tests"
         tests = [TestCase(c.name, None, c.hidden, c.points, None, None) for c in cases]
-        self.file = JudgedTestFile(f"{question.name}: {question.title} ({kind})", "", tests, all_or_nothing=False)
+        self.file = JudgedTestFile(
+            f"{question.name}: {question.title} ({kind})", "", tests, all_or_nothing=False
+        )
         self.file.test_case_results = [
             TestCaseResult(test, case.text, case.outcome is Outcome.PASSED)
             for test, case in zip(tests, cases, strict=True)
@@ -96,7 +98,11 @@ def _overview(result: Result, assignment: Assignment) -> str:
 
 def _unread(result: Result) -> dict[str, Any]:
     """The one entry of a submission that could not be read or graded."""
-    name = "The submission could not be read" if result.status == "failed" else "The submission could not be graded"
+    name = (
+        "The submission could not be read"
+        if result.status == "failed"
+        else "The submission could not be graded"
+    )
     return {
         "name": name, "score": 0, "max_score": round(result.possible, 5), "status": "failed", "visibility": "visible",
         "output": result.message, "output_format": "text",

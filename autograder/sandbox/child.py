@@ -14,7 +14,6 @@ import tempfile
 import types
 from typing import Any
 
-
 from autograder.sandbox import layers, linux, serve
 from autograder.sandbox.wire import Channel
 
@@ -34,7 +33,9 @@ def live(job: dict[str, Any], connection: int, output: int, zygote: int) -> None
     _arrange_descriptors(connection, output)
     _enter(job["box"])
     channel = Channel(socket.socket(fileno=RPC))
-    confinement = layers.Confinement(job["box"], job["uid"], job["memory"], job["file_size"], job["cpu_seconds"])
+    confinement = layers.Confinement(
+        job["box"], job["uid"], job["memory"], job["file_size"], job["cpu_seconds"]
+    )
     layers.confine(job["layers"], confinement)
     _install_otter_stand_in()
     namespace = _main_module()
@@ -60,7 +61,10 @@ def _arrange_descriptors(connection: int, output: int) -> None:
     os.dup2(output, 2)
     os.dup2(connection, RPC)
     linux.close_from(RPC + 1)
-    for number, name in ((1, "stdout"), (2, "stderr")):  # line by line: a child that is killed flushes nothing
+    for number, name in (
+        (1, "stdout"),
+        (2, "stderr"),
+    ):  # line by line: a child that is killed flushes nothing
         stream = open(number, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
@@ -68,7 +72,9 @@ def _arrange_descriptors(connection: int, output: int) -> None:
 
 def _enter(box: str) -> None:
     os.chdir(box)
-    kept = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "TORCHDYNAMO_DISABLE", "MPLBACKEND", "LANG")}
+    kept = {
+        name: os.environ[name] for name in ("OMP_NUM_THREADS", "TORCHDYNAMO_DISABLE", "MPLBACKEND", "LANG")
+    }
     os.environ.clear()
     os.environ.update(kept, HOME=box, TMPDIR=box, MPLCONFIGDIR=box, PATH="/usr/bin:/bin", PYTHONHASHSEED="0")
     tempfile.tempdir = None  # the zygote may have looked up its own
@@ -107,7 +113,9 @@ class CellRunner:
 
     def __init__(self, namespace: dict[str, Any]) -> None:
         self._namespace = namespace
-        self._compile = codeop.Compile()  # remembers `from __future__ import annotations` for the cells that follow
+        self._compile = (
+            codeop.Compile()
+        )  # remembers `from __future__ import annotations` for the cells that follow
         self._shell: Any = None
 
     def run(self, cell: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +125,9 @@ class CellRunner:
             cell: `source`, `filename` (what a traceback calls it), `line` (of its first line), `notebook`.
         """
         error = self._run_in_shell(cell) if cell["notebook"] else self._run_plain(cell)
-        return {"error": serve.describe_error(error) | {"line": _line(error, cell)} if error is not None else None}
+        return {
+            "error": serve.describe_error(error) | {"line": _line(error, cell)} if error is not None else None
+        }
 
     def _run_plain(self, cell: dict[str, Any]) -> BaseException | None:
         source = "\n" * (cell["line"] - 1) + cell["source"]
@@ -140,12 +150,16 @@ def _shell(namespace: dict[str, Any]) -> Any:
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
-    class Shell(InteractiveShell):  # type: ignore[misc]
+    class Shell(InteractiveShell):
         def init_ipython_dir(self, ipython_dir: object) -> None: ...
 
         def init_profile_dir(self, profile_dir: object) -> None: ...
 
         def enable_gui(self, gui: object = None) -> None: ...  # by `%matplotlib inline`
+
+        def showtraceback(self, *args: object, **kwargs: object) -> None: ...  # the judge gets the error
+
+        def showsyntaxerror(self, *args: object, **kwargs: object) -> None: ...
 
     config = Config()
     config.HistoryManager.enabled = False
@@ -153,8 +167,6 @@ def _shell(namespace: dict[str, Any]) -> Any:
     config.InteractiveShell.colors = "nocolor"
     config.InteractiveShell.xmode = "Plain"
     shell = Shell.instance(config=config, user_ns=namespace)
-    shell.showtraceback = lambda *args, **kwargs: None  # the error goes to the judge; printing it is slow
-    shell.showsyntaxerror = lambda *args, **kwargs: None
     _adapt(shell)
     return shell
 
@@ -186,5 +198,3 @@ def _line(error: BaseException, cell: dict[str, Any]) -> int | None:
             line = trace.tb_lineno
         trace = trace.tb_next
     return line
-
-

@@ -42,7 +42,9 @@ def trace_the_parent():
 def take_two_gigabytes():
     return len(mmap.mmap(-1, 2 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 """
-_TRIED = [line.split("(")[0].removeprefix("def ") for line in _ATTACKS.splitlines() if line.startswith("def ")]
+_TRIED = [
+    line.split("(")[0].removeprefix("def ") for line in _ATTACKS.splitlines() if line.startswith("def ")
+]
 
 
 def examine(say: Callable[[str], None], without: frozenset[str] = frozenset()) -> bool:
@@ -62,7 +64,9 @@ def examine(say: Callable[[str], None], without: frozenset[str] = frozenset()) -
         say("Tried in the sandbox:")
         outcomes = _attack(sandbox)
     for attack, refusal in outcomes.items():
-        say(f"  {'closed' if refusal else 'OPEN':6} {attack.replace('_', ' ')}{f': {refusal}' if refusal else ''}")
+        say(
+            f"  {'closed' if refusal else 'OPEN':6} {attack.replace('_', ' ')}{f': {refusal}' if refusal else ''}"
+        )
     return all(outcomes.values())
 
 

@@ -1,19 +1,21 @@
 """What can go wrong at the trust boundary.
 
-    SandboxError            the grader's own fault: nothing is known about the student's answer (could-not-tell)
-    StudentFailure          the student's code did not answer as it should
-    |-- StudentError        it raised an exception; also an instance of the same built-in type (see `student_error`)
-    |-- TimedOut            it did not answer in time
-    |-- Died                its process ended: os._exit, a segmentation fault, out of memory
-    |-- BadAnswer           what it returned cannot be passed on: too large, too deep, malformed
-    `-- NotDefined          the submission does not define the name that was asked for
+SandboxError            the grader's own fault: nothing is known about the student's answer (could-not-tell)
+StudentFailure          the student's code did not answer as it should
+|-- StudentError        it raised an exception; also an instance of the same built-in type (see `student_error`)
+|-- TimedOut            it did not answer in time
+|-- Died                its process ended: os._exit, a segmentation fault, out of memory
+|-- BadAnswer           what it returned cannot be passed on: too large, too deep, malformed
+`-- NotDefined          the submission does not define the name that was asked for
 """
 
 from __future__ import annotations
 
 import builtins
 
-MAX_TEXT = 4000  # characters of a student's message or traceback that are kept: a screenful, and never a flood
+MAX_TEXT = (
+    4000  # characters of a student's message or traceback that are kept: a screenful, and never a flood
+)
 
 
 class SandboxError(Exception):
@@ -68,7 +70,10 @@ def student_error(kind: str, text: str, trace: str, bases: list[str]) -> Student
             break
     try:
         error = type(kind, parents, {})(f"{kind}: {text}" if text else kind)
-    except (TypeError, ValueError):  # UnicodeDecodeError and its like want more arguments; a name may hold a NUL
+    except (
+        TypeError,
+        ValueError,
+    ):  # UnicodeDecodeError and its like want more arguments; a name may hold a NUL
         error = StudentError(f"{kind}: {text}")
     error.kind, error.text, error.trace = kind, text, trace
     assert isinstance(error, StudentError)

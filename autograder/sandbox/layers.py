@@ -31,7 +31,9 @@ _READABLE = (
     "/etc/fonts", "/etc/mime.types", "/dev/urandom", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo", "/proc/self",
     "/sys/devices/system/cpu",
 )  # fmt: skip
-_ADDRESS_SLACK = 1 << 30  # 16 Python threads reserve 72 MB each: RLIMIT_AS at the memory limit alone forbids them
+_ADDRESS_SLACK = (
+    1 << 30
+)  # 16 Python threads reserve 72 MB each: RLIMIT_AS at the memory limit alone forbids them
 _OPEN_FILES = 256
 _FIRST_UID, _UIDS_PER_GRADER, _GRADERS = 10_000, 2000, 25  # below 65 536: rootless containers map no more
 
@@ -114,7 +116,9 @@ def _limits(to: Confinement) -> None:
         bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
         resource.setrlimit(kind, (bound, bound))
     resource.setrlimit(resource.RLIMIT_CPU, (to.cpu_seconds, to.cpu_seconds + 1))
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing past the limit is then an OSError at the student's line
+    signal.signal(
+        signal.SIGXFSZ, signal.SIG_IGN
+    )  # writing past the limit is then an OSError at the student's line
 
 
 def _user(to: Confinement) -> None:
@@ -145,7 +149,9 @@ def _check_readable(uid: int) -> None:
     linux.drop_user(uid)
     for path in [*interpreter_paths(), os.path.dirname(os.__file__)]:
         if not os.access(path, os.R_OK | os.X_OK):
-            raise OSError(f"{path} cannot be read by other users: install Python outside of a private home folder")
+            raise OSError(
+                f"{path} cannot be read by other users: install Python outside of a private home folder"
+            )
     __import__("wave")  # a small module that nothing has loaded yet
 
 

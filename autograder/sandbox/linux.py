@@ -12,7 +12,13 @@ import platform
 import struct
 import sys
 
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 24, 36, 38
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = (
+    1,
+    4,
+    24,
+    36,
+    38,
+)
 MACHINE = platform.machine()
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -34,7 +40,9 @@ def prctl(option: int, argument: int = 0, further: int = 0) -> None:
     """`prctl(option, argument, further, 0, 0)`."""
     if not sys.platform.startswith("linux"):
         raise OSError(errno.ENOSYS, "Linux only")
-    _checked(_libc.prctl(option, *(ctypes.c_ulong(word) for word in (argument, further, 0, 0))), f"prctl {option}")
+    _checked(
+        _libc.prctl(option, *(ctypes.c_ulong(word) for word in (argument, further, 0, 0))), f"prctl {option}"
+    )
 
 
 def _checked(result: int, what: str) -> int:

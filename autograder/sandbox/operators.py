@@ -33,12 +33,14 @@ class ForbiddenOperator(RuntimeError):
 
 class _Dispatched(TorchDispatchMode):
     def __init__(self, seen: set[str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._seen = seen
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # otherwise torch imports all of torch._dynamo at the first operator: 1.1 s for every child
+        return (
+            False  # otherwise torch imports all of torch._dynamo at the first operator: 1.1 s for every child
+        )
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self._seen.add(func._schema.name)
@@ -50,7 +52,9 @@ class _Called(TorchFunctionMode):
         super().__init__()
         self._seen = seen
 
-    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         self._seen.add(f"{getattr(func, '__module__', None) or 'torch'}.{getattr(func, '__name__', func)}")
         return func(*args, **(kwargs or {}))
 
@@ -114,7 +118,9 @@ class Operators:
     def _trap(self, name: str) -> Callable[..., Any]:
         def refuse(*args: Any, **kwargs: Any) -> Any:
             self._seen.add(name.split(".")[0])
-            raise ForbiddenOperator(f"{name.split('.')[0]} is not allowed in this question: write it from scratch.")
+            raise ForbiddenOperator(
+                f"{name.split('.')[0]} is not allowed in this question: write it from scratch."
+            )
 
         return refuse
 
@@ -151,7 +157,9 @@ def warm() -> None:
         weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
         shifted = (scores - scores.amax(-1, keepdim=True).detach()).exp()
         shifted = torch.where(mask, shifted, torch.zeros(())) / shifted.sum(-1, keepdim=True)
-        total = (weights @ x).sum() + (shifted * weights).sum() + torch.einsum("bij,bjk->bik", weights, x).mean()
+        total = (
+            (weights @ x).sum() + (shifted * weights).sum() + torch.einsum("bij,bjk->bik", weights, x).mean()
+        )
         torch.cat([x[0], x[1]]).reshape(3, 8).unsqueeze(0).clone()
         torch.linalg.svd(x.detach().double())
     with operators.recording("backward"):

@@ -141,7 +141,9 @@ class _Forward(torch.autograd.Function):
         outputs = call.run(list(inputs))
         ctx.call = call
         ctx.save_for_backward(*inputs)
-        ctx.mark_non_differentiable(*[o for o, yes in zip(outputs, call.differentiable, strict=True) if not yes])
+        ctx.mark_non_differentiable(
+            *[o for o, yes in zip(outputs, call.differentiable, strict=True) if not yes]
+        )
         ctx.set_materialize_grads(False)
         return tuple(outputs) or (torch.empty(0),)
 
@@ -149,7 +151,7 @@ class _Forward(torch.autograd.Function):
     def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
         inputs = ctx.saved_tensors
         assert ctx.call.handle is not None
-        found = _Backward.apply(
+        found = _Backward.apply(  # type: ignore[no-untyped-call]
             ctx.call, ctx.call.handle, len(inputs), torch.is_grad_enabled(), *inputs, *cotangents
         )
         return (None, *found)
@@ -189,11 +191,24 @@ class _Backward(torch.autograd.Function):
         inputs, cotangents = tensors[: ctx.count], tensors[ctx.count :]
         present = [g for g in cotangents if g is not None]
         incoming = [g for g, yes in zip(second, ctx.found, strict=True) if yes]
-        found = _Backward.apply(
-            ctx.call, ctx.new, len(inputs) + len(present), torch.is_grad_enabled(), *inputs, *present, *incoming
+        found = _Backward.apply(  # type: ignore[no-untyped-call]
+            ctx.call,
+            ctx.new,
+            len(inputs) + len(present),
+            torch.is_grad_enabled(),
+            *inputs,
+            *present,
+            *incoming,
         )
         rest = iter(found[len(inputs) :])
-        return (None, None, None, None, *found[: len(inputs)], *(next(rest) if yes else None for yes in ctx.given))
+        return (
+            None,
+            None,
+            None,
+            None,
+            *found[: len(inputs)],
+            *(next(rest) if yes else None for yes in ctx.given),
+        )
 
 
 def _aligned(present: Any, found: list[torch.Tensor], inputs: tuple[torch.Tensor | None, ...]) -> list[Any]:
@@ -252,7 +267,9 @@ class Outgoing:
         self.modules[id(root)] = (root, tree)
 
 
-def _callback(function: Callable[..., Any]) -> Callable[[Tree, list[torch.Tensor]], tuple[Tree, list[torch.Tensor]]]:
+def _callback(
+    function: Callable[..., Any],
+) -> Callable[[Tree, list[torch.Tensor]], tuple[Tree, list[torch.Tensor]]]:
     """A function of the judge's, for the child to call: plain data in, plain data out, no gradient."""
 
     def serve(arguments: Tree, tensors: list[torch.Tensor]) -> tuple[Tree, list[torch.Tensor]]:
@@ -263,13 +280,17 @@ def _callback(function: Callable[..., Any]) -> Callable[[Tree, list[torch.Tensor
                 return {"result": encoder.tree(function(*args, **kwargs))}, encoder.tensors
         except WireError:
             raise
-        except Exception as error:  # what the student passed does not suit the function: an error at the student's line
+        except (
+            Exception
+        ) as error:  # what the student passed does not suit the function: an error at the student's line
             return {"error": f"{type(error).__name__}: {error}"[:500]}, []
 
     return serve
 
 
-def invoke(session: Session, target: Tree, name: str, args: Any, kwargs: Any, module: RemoteModule | None = None) -> Any:
+def invoke(
+    session: Session, target: Tree, name: str, args: Any, kwargs: Any, module: RemoteModule | None = None
+) -> Any:
     """Makes one call of the student's code.
 
     Args:
@@ -289,7 +310,9 @@ def invoke(session: Session, target: Tree, name: str, args: Any, kwargs: Any, mo
     call = Call(session, target, arguments, modules, list(outgoing.owners), outgoing.owners, record)
     try:
         outputs = _run(call, inputs)
-        result = decode(call.result, outputs, lambda tree: _handle(session, tree, outputs, call.differentiable, record))
+        result = decode(
+            call.result, outputs, lambda tree: _handle(session, tree, outputs, call.differentiable, record)
+        )
     except WireError as error:
         raise BadAnswer(f"What `{name}` returned cannot be passed on: {error}.") from None
     except Exception as error:
@@ -305,15 +328,21 @@ def _run(call: Call, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
     if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)):
         return call.run(inputs)
     call._wants_grad = True
-    outputs = list(_Forward.apply(call, *inputs))
+    outputs = list(_Forward.apply(call, *inputs))  # type: ignore[no-untyped-call]
     return outputs if call.differentiable else []
 
 
 def _record(
-    session: Session, name: str, args: Any, kwargs: Any, inputs: list[torch.Tensor], module: RemoteModule | None
+    session: Session,
+    name: str,
+    args: Any,
+    kwargs: Any,
+    inputs: list[torch.Tensor],
+    module: RemoteModule | None,
 ) -> Record:
     copies = {id(tensor): _copy(tensor) for tensor in inputs}
-    record = Record(name, *_copied((args, kwargs), copies), torch.is_grad_enabled(), session._seed)
+    arguments, keywords = _copied((args, kwargs), copies)
+    record = Record(name, arguments, keywords, torch.is_grad_enabled(), session._seed)
     record.tensors = list(copies.values())
     if module is not None:
         record.instance = module.root.construction
@@ -343,7 +372,11 @@ def _copied(value: Any, copies: dict[int, torch.Tensor]) -> Any:
 
 
 def _handle(
-    session: Session, tree: Tree, tensors: list[torch.Tensor], trainable: list[bool], record: Record | None = None
+    session: Session,
+    tree: Tree,
+    tensors: list[torch.Tensor],
+    trainable: list[bool],
+    record: Record | None = None,
 ) -> Any:
     """A proxy for what the child could not send as data; everything in the tree is checked."""
     body = tree.get("h")
@@ -443,7 +476,9 @@ class RemoteModule(nn.Module):
         construction: Record | None,
     ) -> None:
         super().__init__()
-        self.__dict__.update(session=session, target=target, type_name=type_name, root=self, construction=construction)
+        self.__dict__.update(
+            session=session, target=target, type_name=type_name, root=self, construction=construction
+        )
         self.__dict__.update(_generation=session.generation, _remote=parameters)
         for name, parameter in parameters:
             self._graft(name.split("."), parameter)
@@ -527,5 +562,7 @@ class Namespace(dict[str, Any]):
             self._expected.add(name)
             answer, _ = self._session.request({"op": "describe", "names": sorted(self._expected)})
             found = answer.get("found")
-            self._found = {str(key): str(kind) for key, kind in found.items()} if isinstance(found, dict) else {}
+            self._found = (
+                {str(key): str(kind) for key, kind in found.items()} if isinstance(found, dict) else {}
+            )
         return self._found.get(name, "nothing")

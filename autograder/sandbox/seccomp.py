@@ -63,7 +63,12 @@ _CHANGING_FILES = (
     "creat truncate unlink unlinkat rename renameat renameat2 mkdir mkdirat rmdir link linkat symlink symlinkat "
     "mknod mknodat"
 ).split()
-_IOCTL_TRAPS = (0x5412, 0x541C, 0x8901, 0x8902)  # TIOCSTI, TIOCLINUX (keystrokes into a terminal), FIOSETOWN, SIOCSPGRP
+_IOCTL_TRAPS = (
+    0x5412,
+    0x541C,
+    0x8901,
+    0x8902,
+)  # TIOCSTI, TIOCLINUX (keystrokes into a terminal), FIOSETOWN, SIOCSPGRP
 _FCNTL_TRAPS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to others by way of a descriptor
 _PRIORITY_TRAPS = (2,)  # PRIO_USER: all of the user's processes, the judge too
 _PRCTL_TRAPS = (1,)  # PR_SET_PDEATHSIG: to live on when the zygote is killed
@@ -71,7 +76,9 @@ _TRAPS = (
     ("ioctl", 1, _IOCTL_TRAPS), ("fcntl", 1, _FCNTL_TRAPS), ("setpriority", 0, _PRIORITY_TRAPS),
     ("prctl", 0, _PRCTL_TRAPS),
 )  # fmt: skip
-_OPEN_TO_WRITE = 0o3 | 0o100 | 0o1000 | 0o20000000  # access mode, O_CREAT, O_TRUNC, O_TMPFILE without O_DIRECTORY
+_OPEN_TO_WRITE = (
+    0o3 | 0o100 | 0o1000 | 0o20000000
+)  # access mode, O_CREAT, O_TRUNC, O_TMPFILE without O_DIRECTORY
 
 
 def available() -> bool:
@@ -121,7 +128,9 @@ def _when(name: str, body: list[bytes]) -> list[bytes]:
 
 
 def _argument(index: int) -> bytes:
-    return _statement(_LOAD, _ARGUMENTS_OFFSET + 8 * index)  # its low half: little-endian on both architectures
+    return _statement(
+        _LOAD, _ARGUMENTS_OFFSET + 8 * index
+    )  # its low half: little-endian on both architectures
 
 
 def _error(code: int) -> bytes:
@@ -155,7 +164,9 @@ def _refusals(pid: int) -> list[bytes]:
         lines += _when(name, [_error(errno.EPERM)])
     for name in _PRETENDED:
         lines += _when(name, [_error(0)])
-    lines += _when("clone3", [_error(errno.ENOSYS)])  # glibc then falls back to clone, whose flags can be seen
+    lines += _when(
+        "clone3", [_error(errno.ENOSYS)]
+    )  # glibc then falls back to clone, whose flags can be seen
     lines += _when("clone", [_argument(0), _jump(_ANY_BIT, _CLONE_THREAD, 1, 0), _error(errno.EPERM)])
     for name, index, traps in _TRAPS:
         for trap in traps:

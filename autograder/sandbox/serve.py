@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.random  # noqa: F401  loaded lazily otherwise, in every child anew: 13 ms
+import numpy.random
 import torch
 from torch import nn
 from torch.autograd import grad  # the real one: students' calls of it may be watched
@@ -66,9 +66,13 @@ class Server:
         try:
             self.channel.send(answer, out)
         except Exception as error:  # nothing was sent: a tensor without values (device meta), or too much
-            self.channel.send({"ok": False, "kind": "WireError", "text": str(error)[:500], "trace": "", "bases": []})
+            self.channel.send(
+                {"ok": False, "kind": "WireError", "text": str(error)[:500], "trace": "", "bases": []}
+            )
 
-    def _handle(self, message: dict[str, Any], tensors: list[torch.Tensor]) -> tuple[dict[str, Any], list[torch.Tensor]]:
+    def _handle(
+        self, message: dict[str, Any], tensors: list[torch.Tensor]
+    ) -> tuple[dict[str, Any], list[torch.Tensor]]:
         kind = message["op"]
         if "watched" in message:
             self.operators.watch(message["watched"])
@@ -139,7 +143,9 @@ class Server:
 
     # ---------------------------------------------------------------------------------------------------- calling
 
-    def _call(self, message: dict[str, Any], tensors: list[torch.Tensor]) -> tuple[dict[str, Any], list[torch.Tensor]]:
+    def _call(
+        self, message: dict[str, Any], tensors: list[torch.Tensor]
+    ) -> tuple[dict[str, Any], list[torch.Tensor]]:
         inputs = list(tensors)
         generators: dict[int, torch.Generator] = {}
         for index in message["generators"]:
@@ -162,7 +168,9 @@ class Server:
         changed = [i for i, tensor in enumerate(inputs) if tensor._version != versions[i]]
         answer["changed"] = changed
         answer["advanced"] = list(generators)
-        out += [inputs[i].detach() for i in changed] + [generator.get_state() for generator in generators.values()]
+        out += [inputs[i].detach() for i in changed] + [
+            generator.get_state() for generator in generators.values()
+        ]
         return answer, out
 
     def _load(self, module: dict[str, Any], inputs: list[torch.Tensor]) -> None:
@@ -189,7 +197,9 @@ class Server:
         given = [None if i is None else tensors[i].detach() for i in message["cotangents"]]
         if create:
             given = [None if g is None else g.requires_grad_() for g in given]
-        pairs = [(o, g) for o, g in zip(node.outputs, given, strict=True) if o.requires_grad and g is not None]
+        pairs = [
+            (o, g) for o, g in zip(node.outputs, given, strict=True) if o.requires_grad and g is not None
+        ]
         wanted = [i for i, tensor in enumerate(node.inputs) if tensor.requires_grad]
         found: list[torch.Tensor | None] = [None] * len(node.inputs)
         if pairs and wanted:
@@ -231,7 +241,7 @@ def _plain(tensor: torch.Tensor) -> torch.Tensor:
 def seed_everything(seed: int) -> None:
     """The same random numbers for torch, numpy and random, whatever ran before."""
     torch.default_generator.manual_seed(seed)  # torch.manual_seed also queues work for every GPU: 0.9 ms
-    np.random.seed(seed % 2**32)  # noqa: NPY002  student code uses the global generator
+    np.random.seed(seed % 2**32)
     random.seed(seed)
 
 
@@ -253,7 +263,9 @@ def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
     """The frames in the submission's own files, named without the folder that they lie in here."""
     box = os.environ.get("HOME", "") + "/"
     frames = []
-    for frame, line in traceback.walk_tb(error.__traceback__):  # no source of torch's is read: 10 ms a submission
+    for frame, line in traceback.walk_tb(
+        error.__traceback__
+    ):  # no source of torch's is read: 10 ms a submission
         filename = frame.f_code.co_filename.removeprefix(box)
         if "/" not in filename or filename != frame.f_code.co_filename:
             frames.append(traceback.FrameSummary(filename, line, frame.f_code.co_name))

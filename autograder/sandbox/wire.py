@@ -2,9 +2,9 @@
 
     frame = magic (4) | length of the header (4) | length of the payload (8) | header: JSON | payload: raw tensors
 
-The header is `{"message": tree, "tensors": [[dtype, shape, requires_grad], ...]}`; a tensor in the tree is `{"t": index}`.
-There is no pickle in here, and every size is checked before it is believed (20 030 mutated frames in the spike, and
-tests/sandbox/test_wire.py, give a value, `WireError` or `EOFError` and nothing else).
+The header is `{"message": tree, "tensors": [[dtype, shape, requires_grad], ...]}`; a tensor in the tree is
+`{"t": index}`. There is no pickle in here, and every size is checked before it is believed: whatever arrives gives a
+value, `WireError`, `EOFError` or `TimeoutError`, and nothing else (tests/sandbox/test_wire.py mutates frames).
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ MAX_DIMENSIONS = 16
 MAX_DEPTH = 40
 READ_AHEAD = 1 << 16
 MAX_DIGITS = 4000  # hexadecimal digits of a large int
-MAX_DICT_SECONDS = 2.0  # to build one dict: keys chosen to collide make that quadratic, minutes for 4 MB of them
+MAX_DICT_SECONDS = (
+    2.0  # to build one dict: keys chosen to collide make that quadratic, minutes for 4 MB of them
+)
 
 DTYPES: dict[str, torch.dtype] = {
     "f8": torch.float64, "f4": torch.float32, "f2": torch.float16, "bf": torch.bfloat16,
     "i8": torch.int64, "i4": torch.int32, "i2": torch.int16, "i1": torch.int8, "u1": torch.uint8,
     "b1": torch.bool, "c8": torch.complex64, "cc": torch.complex128,
 }  # fmt: skip
+_IN_NUMPY = {torch.float64, torch.float32, torch.int64, torch.int32, torch.bool, torch.uint8}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 Tree = Any  # JSON
@@ -78,7 +81,9 @@ class Encoder:
     def tensor(self, value: torch.Tensor) -> int:
         """The index under which this tensor is sent."""
         if value.layout is not torch.strided or value.dtype not in NAMES:
-            raise WireError(f"a tensor with layout {value.layout} and dtype {value.dtype} cannot be passed on")
+            raise WireError(
+                f"a tensor with layout {value.layout} and dtype {value.dtype} cannot be passed on"
+            )
         if id(value) not in self._index:
             self._index[id(value)] = len(self.tensors)
             self.tensors.append(value)
@@ -167,7 +172,9 @@ def _decode(tree: Tree, tensors: list[torch.Tensor], special: Special | None, de
     return _decode_leaf(tag, body, special)
 
 
-def _decode_dict(body: Any, tensors: list[torch.Tensor], special: Special | None, depth: int) -> dict[Any, Any]:
+def _decode_dict(
+    body: Any, tensors: list[torch.Tensor], special: Special | None, depth: int
+) -> dict[Any, Any]:
     result, deadline = {}, time.monotonic() + MAX_DICT_SECONDS
     for key, value in body:
         result[_decode(key, tensors, special, depth + 1)] = _decode(value, tensors, special, depth + 1)
@@ -208,7 +215,7 @@ class Channel:
     """Frames over a connected stream socket, within a deadline.
 
     Args:
-        connection: the socket; read with `recv` and `recv_into`, so descriptors that a peer tries to smuggle in are dropped.
+        connection: the socket; read with `recv` and `recv_into`, which drop descriptors that a peer smuggles in.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -227,7 +234,9 @@ class Channel:
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        self._socket.settimeout(left)  # a peer that drips one byte at a time gains nothing: the sum is bounded
+        self._socket.settimeout(
+            left
+        )  # a peer that drips one byte at a time gains nothing: the sum is bounded
 
     def send(self, message: Tree, tensors: list[torch.Tensor] | None = None) -> None:
         """Sends one frame.
@@ -297,14 +306,19 @@ class Channel:
 
     def _tensor(self, dtype: torch.dtype, shape: list[int], requires_grad: bool, size: int) -> torch.Tensor:
         try:
-            tensor = torch.empty(shape, dtype=dtype)
+            if size:
+                tensor = torch.frombuffer(self._read(size), dtype=dtype).reshape(shape)
+            else:
+                tensor = torch.empty(shape, dtype=dtype)
         except RuntimeError:
             raise WireError("a tensor of an impossible shape") from None
-        if size:
-            self._fill(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
         if dtype is torch.bool and size:
             tensor = tensor.view(torch.uint8).ne(0)  # a bool byte of 2..255 is undefined behaviour in torch
-        return tensor.requires_grad_() if requires_grad and (dtype.is_floating_point or dtype.is_complex) else tensor
+        return (
+            tensor.requires_grad_()
+            if requires_grad and (dtype.is_floating_point or dtype.is_complex)
+            else tensor
+        )
 
     def close(self) -> None:
         """Closes the socket."""
@@ -312,11 +326,19 @@ class Channel:
 
 
 def _raw(tensor: torch.Tensor) -> memoryview:
-    tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
-    flat = tensor.reshape(-1)
-    if flat.stride(0) != 1:  # one element of stride 0, as `sum` of it sends back, counts as contiguous
-        flat = flat.clone(memory_format=torch.contiguous_format)
-    return memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(b"")
+    """The values' bytes, without a copy where they lie in order already."""
+    if not tensor.numel():
+        return memoryview(b"")
+    tensor = tensor.detach()
+    if (
+        tensor.dtype in _IN_NUMPY
+        and tensor.device.type == "cpu"
+        and tensor.is_contiguous()
+        and not tensor.is_neg()
+    ):
+        return tensor.numpy().data.cast("B")
+    tensor = tensor.cpu().resolve_conj().resolve_neg().contiguous()
+    return tensor.reshape(-1).view(torch.uint8).numpy().data
 
 
 def _parse(header: bytearray) -> tuple[dict[str, Any], list[Any]]:

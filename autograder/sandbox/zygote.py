@@ -31,13 +31,14 @@ def main() -> None:
     """Serves the judge that holds the other end of a socket, or forks the judge that a request describes."""
     gc.disable()
     sys.dont_write_bytecode = True
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the judge, which then ends this process in order
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the judge, which then ends this process in order
     _harden()
     reasons = layers.probe()
     import torch
 
     torch.set_num_threads(1)
-    import autograder.sandbox.child  # so that no child needs to read our files
     from autograder.sandbox import operators
 
     operators.warm()
@@ -68,7 +69,10 @@ def _serve_own_judge(request: int, reasons: dict[str, str]) -> int:
     os.dup2(null, 0)
     try:
         _serve(control, reasons, judge)
-    except (BrokenPipeError, ConnectionResetError):  # the judge ended before it asked for anything, or was killed
+    except (
+        BrokenPipeError,
+        ConnectionResetError,
+    ):  # the judge ended before it asked for anything, or was killed
         pass
     code = os.waitstatus_to_exitcode(os.waitpid(judge, 0)[1])
     return code if code >= 0 else 128 - code  # as a shell says it: a judge that was killed has not graded all
@@ -147,13 +151,17 @@ class Zygote:
             request, descriptors = self._receive()
             if request is None:
                 break
-            answer = self._spawn(request, *descriptors) if request["op"] == "spawn" else self._end(request["pid"])
+            answer = (
+                self._spawn(request, *descriptors) if request["op"] == "spawn" else self._end(request["pid"])
+            )
             self._control.sendall(json.dumps(answer).encode() + b"\n")
         for pid in list(self._children):
             self._end(pid)
 
     def _receive(self) -> tuple[dict[str, Any] | None, list[int]]:
-        data, ancillary, _, _ = self._control.recvmsg(MAX_REQUEST, socket.CMSG_SPACE(2 * array.array("i").itemsize))
+        data, ancillary, _, _ = self._control.recvmsg(
+            MAX_REQUEST, socket.CMSG_SPACE(2 * array.array("i").itemsize)
+        )
         descriptors = array.array("i")
         for _, kind, block in ancillary:
             if kind == socket.SCM_RIGHTS:
