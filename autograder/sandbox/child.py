@@ -6,6 +6,8 @@ Everything imported here was imported by the zygote before the fork; nothing in 
 from __future__ import annotations
 
 import codeop
+import functools
+import inspect
 import os
 import signal
 import socket
@@ -13,6 +15,8 @@ import sys
 import tempfile
 import types
 from typing import Any
+
+from torch.utils.data import DataLoader
 
 from autograder.sandbox import layers, linux, serve
 from autograder.sandbox.wire import Channel
@@ -38,6 +42,7 @@ def live(job: dict[str, Any], connection: int, output: int, zygote: int) -> None
     )
     layers.confine(job["layers"], confinement)
     _install_otter_stand_in()
+    _load_data_in_one_process()
     namespace = _main_module()
     runner = CellRunner(namespace)
     serve.seed_everything(0)
@@ -102,6 +107,20 @@ def _install_otter_stand_in() -> None:
     otter = types.ModuleType("otter")
     otter.Notebook = Notebook  # type: ignore[attr-defined]
     sys.modules["otter"] = otter
+
+
+def _load_data_in_one_process() -> None:
+    """A DataLoader with workers loads by itself here, where no process can be started; the batches are the same."""
+    original = DataLoader.__init__
+
+    @functools.wraps(original)
+    def init(*args: Any, **kwargs: Any) -> None:
+        given = inspect.signature(original).bind(*args, **kwargs)
+        for name in ("num_workers", "prefetch_factor", "persistent_workers", "timeout", "multiprocessing_context"):
+            given.arguments.pop(name, None)
+        original(*given.args, **given.kwargs)
+
+    DataLoader.__init__ = init  # type: ignore[method-assign]
 
 
 class CellRunner:

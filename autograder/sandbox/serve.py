@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import random
 import traceback
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -109,7 +110,8 @@ class Server:
         return value
 
     def _encoder(self) -> Encoder:
-        encoder = Encoder(lambda value: self._register(value, encoder))
+        encoder = Encoder(lambda value: self._register(value, itself))
+        itself = weakref.proxy(encoder)  # a cycle would keep the tensors of every result until Python collects cycles
         return encoder
 
     def _register(self, value: Any, encoder: Encoder) -> Tree:

@@ -129,6 +129,15 @@ def test_memory_is_bounded(expression: str, start):
     assert names.get("fine")() == 1
 
 
+def test_large_results_do_not_pile_up(start):
+    """What a call returned is forgotten once it is sent: many large results fit into the memory of a few."""
+    names = start(
+        "import torch\ndef large():\n    return torch.ones(60 << 20, dtype=torch.uint8)", memory=256 << 20
+    )
+    for _ in range(8):
+        assert names.get("large")().numel() == 60 << 20
+
+
 def test_recursion_is_an_exception(start):
     """Endless recursion is Python's own RecursionError."""
     with pytest.raises(RecursionError):
@@ -211,6 +220,28 @@ def test_notebooks_with_magics_and_display(start):
     )
     assert names.get("f")() == 6
     assert [error.cell for error in names.session.cell_errors if error.cell not in (2, 7)] in ([], [8])
+
+
+LOADERS = [
+    "num_workers=2",
+    "num_workers=2, prefetch_factor=4, persistent_workers=True",
+    "shuffle=True, num_workers=1",
+]
+
+
+@pytest.mark.parametrize("options", LOADERS)
+def test_data_loaders_with_workers(options: str, start):
+    """A DataLoader that asks for processes gets none and gives the same batches."""
+    names = start(
+        f"""
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
+        def batches():
+            loader = DataLoader(TensorDataset(torch.arange(6)), 2, {options})
+            return [batch.tolist() for (batch,) in loader]
+        """
+    )
+    assert sorted(number for batch in names.get("batches")() for number in batch) == [0, 1, 2, 3, 4, 5]
 
 
 def test_main_is_main(start):
