@@ -249,9 +249,9 @@ class Outgoing:
             return {"g": index}
         if isinstance(value, RemoteModule):
             self.add_module(value)
-            return {"h": value.target}
+            return {"h": value._target}
         if isinstance(value, (RemoteObject, RemoteFunction)):
-            return {"h": value.target}
+            return {"h": value._target}
         if callable(value):
             self.session.callbacks.append(_callback(value))
             return {"c": len(self.session.callbacks) - 1}
@@ -259,11 +259,11 @@ class Outgoing:
 
     def add_module(self, module: RemoteModule) -> None:
         """Sends a module's parameters along; they are inputs of the call, and differentiable."""
-        root = module.root
+        root = module._root
         if id(root) in self.modules:
             return
         indices = {name: self.encoder.tensor(p) for name, p in root.remote_parameters()}
-        tree = {"target": root.target, "training": root.training, "parameters": indices}
+        tree = {"target": root._target, "training": root.training, "parameters": indices}
         self.modules[id(root)] = (root, tree)
 
 
@@ -345,8 +345,8 @@ def _record(
     record = Record(name, arguments, keywords, torch.is_grad_enabled(), session._seed)
     record.tensors = list(copies.values())
     if module is not None:
-        record.instance = module.root.construction
-        record.parameters = {key: copies[id(p)] for key, p in module.root.remote_parameters()}
+        record.instance = module._root._construction
+        record.parameters = {key: copies[id(p)] for key, p in module._root.remote_parameters()}
     session.recorder.append(record)
     return record
 
@@ -400,21 +400,21 @@ class RemoteObject:
     """Something of the student's that is neither data nor a module: attributes and calls go to the child."""
 
     def __init__(self, session: Session, target: Tree, type_name: str) -> None:
-        self.session, self.target, self.type_name = session, target, type_name
+        self._session, self._target, self._type_name = session, target, type_name
         self._generation = session.generation
 
     def __repr__(self) -> str:
-        return f"<an object of type {self.type_name}>"
+        return f"<an object of type {self._type_name}>"
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        _same_child(self.session, self._generation)
-        return _attribute(self.session, self.target, name, f"{self.type_name}.{name}")
+        _same_child(self._session, self._generation)
+        return _attribute(self._session, self._target, name, f"{self._type_name}.{name}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        _same_child(self.session, self._generation)
-        return invoke(self.session, self.target, self.type_name, args, kwargs)
+        _same_child(self._session, self._generation)
+        return invoke(self._session, self._target, self._type_name, args, kwargs)
 
 
 def _attribute(session: Session, target: Tree, attribute: str, name: str) -> Any:
@@ -443,15 +443,15 @@ class RemoteFunction:
     """A function or class of the student's, by name; a child that died is replaced when it is called."""
 
     def __init__(self, session: Session, name: str) -> None:
-        self.session, self.target = session, {"name": name, "path": []}
+        self._session, self._target = session, {"name": name, "path": []}
         self.__name__ = name
 
     def __repr__(self) -> str:
         return f"<the submission's {self.__name__}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.session.start()
-        return invoke(self.session, self.target, self.__name__, args, kwargs)
+        self._session.start()
+        return invoke(self._session, self._target, self.__name__, args, kwargs)
 
 
 class RemoteModule(nn.Module):
@@ -476,10 +476,11 @@ class RemoteModule(nn.Module):
         construction: Record | None,
     ) -> None:
         super().__init__()
+        # Underscores, for a student may well call something `target`, `root` or `session`.
         self.__dict__.update(
-            session=session, target=target, type_name=type_name, root=self, construction=construction
+            _session=session, _target=target, _type_name=type_name, _root=self, _remote=parameters
         )
-        self.__dict__.update(_generation=session.generation, _remote=parameters)
+        self.__dict__.update(_generation=session.generation, _construction=construction)
         for name, parameter in parameters:
             self._graft(name.split("."), parameter)
         self.train(training)
@@ -491,9 +492,9 @@ class RemoteModule(nn.Module):
             if part not in owner._modules:
                 below = RemoteModule.__new__(RemoteModule)
                 nn.Module.__init__(below)
-                target = {**self.target, "path": [*self.target["path"], *path[: depth + 1]]}
-                below.__dict__.update(self.__dict__ | {"_parameters": {}, "_modules": {}, "target": target})
-                below.__dict__.update(type_name=f"{self.type_name}.{part}", root=self)
+                target = {**self._target, "path": [*self._target["path"], *path[: depth + 1]]}
+                below.__dict__.update(self.__dict__ | {"_parameters": {}, "_modules": {}, "_target": target})
+                below.__dict__.update(_type_name=f"{self._type_name}.{part}", _root=self)
                 owner._modules[part] = below
             owner = owner._modules[part]  # type: ignore[assignment]
         owner._parameters[path[-1]] = parameter
@@ -504,8 +505,8 @@ class RemoteModule(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The student's forward."""
-        _same_child(self.session, self._generation)
-        return invoke(self.session, self.target, self.type_name, args, kwargs, module=self)
+        _same_child(self._session, self._generation)
+        return invoke(self._session, self._target, self._type_name, args, kwargs, module=self)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -513,11 +514,11 @@ class RemoteModule(nn.Module):
         except AttributeError:
             if name.startswith("_"):
                 raise
-        _same_child(self.session, self._generation)
-        return _attribute(self.session, self.target, name, f"{self.type_name}.{name}")
+        _same_child(self._session, self._generation)
+        return _attribute(self._session, self._target, name, f"{self._type_name}.{name}")
 
     def __repr__(self) -> str:
-        return f"<a {self.type_name} of the submission>"
+        return f"<a {self._type_name} of the submission>"
 
 
 class Namespace(dict[str, Any]):

@@ -128,7 +128,19 @@ def train(net, x, y, steps=50):
         losses.append(loss.item())
     return losses
 
+class Shadow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.target = nn.Linear(2, 1)
+        self.root = nn.Parameter(torch.ones(3))
+        self.session, self.type_name, self.construction = 4, "own", (5,)
+
+    def forward(self, x):
+        return self.target(x)
+
 class Tokenizer:
+    session, target = "s", "t"
+
     def __init__(self, words):
         self.words = list(words)
         self.best = Best()
@@ -472,6 +484,16 @@ def test_modules_called_by_their_parts(names: Namespace):
     torch.testing.assert_close(net.out(net.inner(x)), net(x))
 
 
+def test_names_that_the_proxies_might_use_themselves(names: Namespace):
+    """A student's attribute is the student's, whatever it is called."""
+    module, tokenizer = names.get("Shadow")(), names.get("Tokenizer")("a")
+    assert module.target.weight.shape == (1, 2)
+    assert module.root.tolist() == [1.0, 1.0, 1.0]
+    assert (module.session, module.type_name, module.construction) == (4, "own", (5,))
+    torch.testing.assert_close(module.target(torch.ones(1, 2)), module(torch.ones(1, 2)))
+    assert (tokenizer.session, tokenizer.target) == ("s", "t")
+
+
 # --------------------------------------------------------------------------------------------------------- objects
 
 
@@ -683,7 +705,7 @@ def test_a_result_that_repeats_one_tensor_is_cheap(hostile):
     """A large tensor that is named a hundred thousand times in one answer is copied once, if at all."""
     large = torch.zeros(1 << 20)
     function = hostile(answered({"l": [{"t": 0}] * 100_000}, [large]))
-    function.session.recorder = []
+    function._session.recorder = []
     started = time.monotonic()
     assert len(function()) == 100_000
     assert time.monotonic() - started < 5
