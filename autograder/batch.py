@@ -109,6 +109,9 @@ def _first_finding(result: Result) -> str:
             return f"{question.name}: not allowed operator"
         if question.diagnosis is not None:
             return f"{question.name}: {question.diagnosis.key}"
+        for case in question.cases:
+            if case.cause in ("timed_out", "died", "exited", "suite", "sandbox"):
+                return f"{question.name}: {case.cause.replace('_', ' ')}"
     return clean(result.message.splitlines()[0])[:60] if result.message else ""
 
 

@@ -249,8 +249,20 @@ def test_results_are_gradescopes(graded):
                 assert not re.search(r"/work/|/root|/tmp/|0x[0-9a-f]{6}", entry["output"]), name
 
 
-SOME = [*HONEST, "absolute_paths_in_q3.py", "stub.ipynb", "sys_exit_in_q3.py", "segfault_in_q3.py", "lying_objects.py", "library_multihead.py",
-        "exits_in_the_middle.ipynb", "helpers_and_data.zip", *list(WRONG)[::10]]  # fmt: skip
+SOME = [
+    "reference.ipynb",
+    "reference.zip",
+    "einsum.py",
+    "stub.ipynb",
+    "sys_exit_in_q3.py",
+    "segfault_in_q3.py",
+    "absolute_paths_in_q3.py",
+    "exits_in_the_middle.ipynb",
+    "helpers_and_data.zip",
+    "lying_objects.py",
+    "library_multihead.py",
+    *list(WRONG)[::14],
+]
 
 
 @pytest.mark.parametrize("name", SOME)
