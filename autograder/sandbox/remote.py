@@ -19,6 +19,9 @@ from autograder.sandbox.errors import BadAnswer, Died, NotDefined
 from autograder.sandbox.session import Session
 from autograder.sandbox.wire import Encoder, Special, Tree, WireError, decode
 
+MAX_RECORDED = (
+    16 << 20
+)  # bytes of one result that are kept for diagnosis, twice what the largest right one has
 MAX_PARAMETERS = 1000  # of one module; the language model has 30
 
 
@@ -319,8 +322,10 @@ def invoke(
         if record is not None:
             record.error = getattr(error, "kind", type(error).__name__)
         raise
-    if record is not None:
+    if record is not None and sum(tensor.nbytes for tensor in outputs) <= MAX_RECORDED:
         record.result, record.outputs = result, outputs
+    elif record is not None:
+        session.recorder = [kept for kept in session.recorder if kept is not record]
     return result
 
 

@@ -167,7 +167,8 @@ class Zygote:
             if kind == socket.SCM_RIGHTS:
                 descriptors.frombytes(block[: len(block) - len(block) % descriptors.itemsize])
         while data and not data.endswith(b"\n"):
-            data += self._control.recv(MAX_REQUEST)
+            more = self._control.recv(MAX_REQUEST)
+            data = data + more if more else b""  # the judge was killed in the middle of a request
         return (json.loads(data) if data else None), list(descriptors)
 
     def _spawn(self, job: dict[str, Any], connection: int, output: int) -> dict[str, Any]:

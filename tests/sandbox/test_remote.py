@@ -711,6 +711,14 @@ def test_a_result_that_repeats_one_tensor_is_cheap(hostile):
     assert time.monotonic() - started < 5
 
 
+def test_huge_results_are_not_kept(hostile):
+    """A result far beyond what a right one has is handed to the test, and not held until the question ends."""
+    function = hostile(answered({"t": 0}, [torch.zeros(20 << 20, dtype=torch.uint8)]))
+    function._session.recorder = []
+    assert function().numel() == 20 << 20
+    assert function._session.recorder == []
+
+
 def test_objects_of_a_child_that_ended_say_so(start):
     """A handle into a process that is gone is reported, and the next call starts a fresh process."""
     names = start(ANSWER + "\nimport os\ndef end(): os._exit(0)")
