@@ -125,33 +125,41 @@ class Judge:
         self, question: Question, session: Session, namespace: Namespace, submission: Submission
     ) -> QuestionResult:
         file = self._suite[question.name]
-        session.recorder = []
         session.begin_question(self._forbidden[question.name])
         cases = file.judge(namespace, self)
-        records, session.recorder = session.recorder, None
         session.callbacks.clear()
         result = QuestionResult(question.name, question.title, file.score, question.points, cases)
         used = sorted(name for name in session.operators if _is_forbidden(name, question.forbidden))
         if used:
             result.score, result.policy = 0.0, _policy_text(question, used)
         elif result.score < result.possible:
-            self._explain(result, question, records, submission, file)
+            self._explain(result, question, session, namespace, submission)
         return result
 
     def _explain(
         self,
         result: QuestionResult,
         question: Question,
-        records: list[Any],
+        session: Session,
+        namespace: Namespace,
         submission: Submission,
-        file: JudgedTestFile,
     ) -> None:
+        """Looks for the mistake behind lost points.
+
+        The tests run once more for it, with the calls recorded: recording all calls of everybody from the start would
+        cost those who pass, the most, a tenth of the judge's time.
+        """
         if result.score == 0 and _untouched(question, self.assignment, submission):
             result.note = "This question is not implemented yet."
+            return
+        if any(case.cause in ("timed_out", "died", "sandbox", "suite") for case in result.cases):
             return
         if self._diagnostician is None:
             known = diagnosis.load_misconceptions(self.assignment)
             self._diagnostician = diagnosis.Diagnostician(self._names_of_reference(), known)
+        session.recorder = []
+        self._suite[question.name].repeat(namespace, self)
+        records, session.recorder = session.recorder, None
         result.diagnosis = self._diagnostician.explain(question.name, records)
 
     def begin_case(self, question: str, case: str, seed: int) -> None:
@@ -256,11 +264,11 @@ def _told(error: CellError, submission: Submission) -> str:
         place += f", line {error.line}"
     if error.kind == "SystemExit":
         return f"{place}: it called sys.exit (or exit, or quit)."
-    return suite.clean(
-        f"{place}: {error.text}" if error.kind in _WORDS else f"{place}: {error.kind}: {error.text}"
-    )
+    text = _PLACE.sub("", error.text) if error.line is not None else error.text
+    return suite.clean(f"{place}: {text}" if error.kind in _WORDS else f"{place}: {error.kind}: {text}")
 
 
+_PLACE = re.compile(r" \([^()]+, line \d+\)$")  # a SyntaxError says it at its end as well
 _WORDS = ("Died", "TimedOut", "BadAnswer", "NotRun")  # their text is a sentence of its own
 
 
@@ -277,14 +285,12 @@ def _message(submission: Submission, errors: list[CellError]) -> str:
 
 def _point_to_causes(assignment: Assignment, result: Result) -> None:
     """Where a question rests on one that failed and has no explanation of its own, says to mend that one first."""
-    failed = {question.name for question in result.questions if question.score < question.possible}
+    failed = {q.name for q in result.questions if q.score < q.possible and not q.undecided}
     for question in result.questions:
         rests_on = [name for name in assignment.question(question.name).rests_on if name in failed]
-        if (
-            question.name in failed
-            and rests_on
-            and not (question.diagnosis or question.note or question.policy)
-        ):
+        explained = question.diagnosis or question.note or question.policy
+        missing = all(case.cause in ("", "not_defined", "left_out") for case in question.cases)
+        if question.name in failed and rests_on and not explained and not missing:
             names = " and ".join(rests_on)
             question.note = (
                 f"If your solution calls that of {names}, mend {names} first, then look here again."

@@ -1,0 +1,83 @@
+"""What is said about a submission beside its cases: what to mend first, and what stopped its cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autograder import submission
+from autograder.assignment import load
+from autograder.grading import Judge
+from autograder.sandbox.session import Sandbox
+
+SAMPLE = load("mini", Path(__file__).parent / "data" / "sample")
+RIGHT = SAMPLE.reference.read_text(encoding="utf-8")
+WRONG_Q1 = RIGHT.replace("return powers / powers.sum(dim=-1, keepdim=True)", "return powers + x.mean()")
+FIRST = "If your solution calls that of q1, mend q1 first, then look here again."
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """Grades a script's text."""
+    path = tmp_path_factory.mktemp("one") / "mini.py"
+    with Sandbox() as sandbox:
+        judge = Judge(SAMPLE, sandbox)
+
+        def grade(text):
+            path.write_text(text, encoding="utf-8")
+            return judge.grade(submission.read(path, path.name, SAMPLE))
+
+        yield grade
+
+
+def test_what_to_mend_first(graded):
+    """q2 calls the wrong softmax of q1 and has no explanation of its own."""
+    result = graded(WRONG_Q1)
+    assert [question.score for question in result.questions] == [1, 2]
+    assert [question.note for question in result.questions] == ["", FIRST]
+
+
+def test_a_missing_name_rests_on_nothing(graded):
+    """What is not there calls nothing."""
+    result = graded(WRONG_Q1 + "\ndel Gate, gate_entropy\n")
+    assert result.questions[1].score == 0
+    assert result.questions[1].note == ""
+
+
+def test_a_right_question_has_no_note(graded):
+    """Nothing failed, nothing is to be mended."""
+    assert [question.note for question in graded(RIGHT).questions] == ["", ""]
+
+
+def test_the_graders_fault_is_no_cause(graded, monkeypatch):
+    """Where q1 could not be judged, q2 is not told to mend it, and the submission is marked for staff."""
+    monkeypatch.setattr(Judge, "passes_on_reference", lambda self, body: False)
+    result = graded(WRONG_Q1)
+    assert result.status == "error"
+    assert [question.undecided for question in result.questions] == [True, True]
+    assert [question.note for question in result.questions] == ["", ""]
+
+
+def test_syntax_error_has_one_place(graded):
+    """The line is said once."""
+    lines = graded("def softmax(x)\n    return x\n").message.splitlines()
+    assert lines[-1] == "- mini.py, line 1: SyntaxError: expected ':'"
+
+
+def test_many_errors_are_counted(graded):
+    """The first five are told, the rest are counted."""
+    lines = graded("# %%\n1 / 0\n" * 8).message.splitlines()
+    assert (
+        lines[0] == "Some of your code stopped with an error; what follows it in the same cell was not run:"
+    )
+    assert lines[1] == "- mini.py, line 2: ZeroDivisionError: division by zero"
+    assert lines[-1] == "- and 3 more"
+
+
+def test_nothing_is_shared_between_submissions(graded):
+    """What one submission does to torch, and leaves in a module, the next does not see."""
+    graded("import torch\ntorch.exp = None\ntorch.mine = 1\n" + RIGHT)
+    result = graded("import torch\nassert not hasattr(torch, 'mine')\n" + RIGHT)
+    assert result.score == 8
+    assert result.message == ""
