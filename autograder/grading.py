@@ -47,6 +47,11 @@ class QuestionResult:
         """Whether some case could not be judged, through no fault of the student."""
         return any(case.outcome is Outcome.COULD_NOT_TELL for case in self.cases)
 
+    @property
+    def fails_in_public(self) -> bool:
+        """Whether a student sees at once that something is wrong, before hidden cases are published."""
+        return any(case.outcome is not Outcome.PASSED and not case.hidden for case in self.cases)
+
 
 @dataclass
 class Result:
@@ -285,9 +290,11 @@ def _message(submission: Submission, errors: list[CellError]) -> str:
 
 def _point_to_causes(assignment: Assignment, result: Result) -> None:
     """Where a question rests on one that failed and has no explanation of its own, says to mend that one first."""
-    failed = {q.name for q in result.questions if q.score < q.possible and not q.undecided}
+    failed = {q.name: q.fails_in_public for q in result.questions if q.score < q.possible and not q.undecided}
     for question in result.questions:
-        rests_on = [name for name in assignment.question(question.name).rests_on if name in failed]
+        wanted = [name for name in assignment.question(question.name).rests_on if name in failed]
+        # a visible text does not tell of a question that fails in hidden cases alone
+        rests_on = [name for name in wanted if failed[name] or not question.fails_in_public]
         explained = question.diagnosis or question.note or question.policy
         missing = all(case.cause in ("", "not_defined", "left_out") for case in question.cases)
         if question.name in failed and rests_on and not explained and not missing:

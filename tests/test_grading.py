@@ -38,6 +38,16 @@ def test_what_to_mend_first(graded):
     assert [question.note for question in result.questions] == ["", FIRST]
 
 
+def test_hidden_failures_are_not_told_in_public(graded):
+    """q1 fails in a hidden case alone, q2 in a public one: its visible text does not tell of q1."""
+    hidden = RIGHT.replace("if x.numel() == 0:", "if False:")
+    result = graded(
+        hidden.replace("nn.Parameter(torch.randn(d, n) * 0.1)", "nn.Parameter(torch.randn(n, d))")
+    )
+    assert [question.fails_in_public for question in result.questions] == [False, True]
+    assert [question.note for question in result.questions] == ["", ""]
+
+
 def test_a_missing_name_rests_on_nothing(graded):
     """What is not there calls nothing."""
     result = graded(WRONG_Q1 + "\ndel Gate, gate_entropy\n")
