@@ -41,6 +41,7 @@ START_SECONDS = (
     60  # for the zygote and for the confinement of a child: 2 s and 10 ms here; more is the machine's fault
 )
 NODES_BEFORE_FREEING = 20
+MAX_NAME = 200  # characters of an operator's name
 
 
 @dataclass(frozen=True)
@@ -417,7 +418,7 @@ class Session:
 
     def _note_operators(self, names: Any) -> None:
         if isinstance(names, list):
-            self.operators.update(name for name in names[:10_000] if isinstance(name, str))
+            self.operators.update(name[:MAX_NAME] for name in names[:10_000] if isinstance(name, str))
 
 
 def _error_from(answer: dict[str, Any]) -> StudentError:

@@ -701,6 +701,13 @@ def test_no_answer_becomes_a_fault_of_the_grader(name: str, hostile):
     assert isinstance(caught.value, StudentError)
 
 
+def test_what_a_child_says_it_ran_is_bounded(hostile):
+    """Names of operators are texts of bounded length, whatever the child claims."""
+    function = hostile(answered(None, operators=["x" * 100_000, 5, None, ["aten::mm"], "aten::mm"]))
+    function()
+    assert {len(name) for name in function._session.operators} == {8, 200}
+
+
 def test_a_result_that_repeats_one_tensor_is_cheap(hostile):
     """A large tensor that is named a hundred thousand times in one answer is copied once, if at all."""
     large = torch.zeros(1 << 20)
