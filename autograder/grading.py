@@ -17,7 +17,7 @@ from autograder.sandbox.operators import matching, watchable
 from autograder.sandbox.remote import Namespace
 from autograder.sandbox.session import Bounds, CellError, Code, Sandbox, Session, Usage
 from autograder.submission import Submission
-from autograder.suite import CaseResult, JudgedTestFile, Outcome
+from autograder.suite import CaseResult, Outcome
 
 Progress = Callable[[str], None]
 
@@ -173,15 +173,15 @@ class Judge:
         self._session.start()
         self._session.seed(seed)
 
-    def passes_on_reference(self, body: Any) -> bool:
+    def passes_on_reference(self, case: Any) -> bool:
         """Called by the suite for a case that failed: is the test itself sound? Asked once a case."""
-        if id(body) not in self._sound:
+        if id(case) not in self._sound:
             try:
-                body.call_func(self._names_of_reference())
-                self._sound[id(body)] = True
+                suite.call(case, self._names_of_reference())
+                self._sound[id(case)] = True
             except Exception:
-                self._sound[id(body)] = False
-        return self._sound[id(body)]
+                self._sound[id(case)] = False
+        return self._sound[id(case)]
 
     def _names_of_reference(self) -> dict[str, Any]:
         if self._reference is None:

@@ -116,7 +116,13 @@ def _load_data_in_one_process() -> None:
     @functools.wraps(original)
     def init(*args: Any, **kwargs: Any) -> None:
         given = inspect.signature(original).bind(*args, **kwargs)
-        for name in ("num_workers", "prefetch_factor", "persistent_workers", "timeout", "multiprocessing_context"):
+        for name in (
+            "num_workers",
+            "prefetch_factor",
+            "persistent_workers",
+            "timeout",
+            "multiprocessing_context",
+        ):
             given.arguments.pop(name, None)
         original(*given.args, **given.kwargs)
 

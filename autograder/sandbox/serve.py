@@ -111,7 +111,9 @@ class Server:
 
     def _encoder(self) -> Encoder:
         encoder = Encoder(lambda value: self._register(value, itself))
-        itself = weakref.proxy(encoder)  # a cycle would keep the tensors of every result until Python collects cycles
+        itself = weakref.proxy(
+            encoder
+        )  # a cycle would keep the tensors of every result until Python collects cycles
         return encoder
 
     def _register(self, value: Any, encoder: Encoder) -> Tree:
@@ -159,7 +161,7 @@ class Server:
         args, kwargs = decode(message["arguments"], inputs, special)
         versions = [tensor._version for tensor in inputs]
         function = self._find(message["target"])
-        label = type(function).__name__ if isinstance(function, nn.Module) else str(message["target"])
+        label = type(function).__name__ if isinstance(function, (nn.Module, type)) else str(message["target"])
         with torch.set_grad_enabled(message["grad"]), self.operators.recording(label):
             result = function(*args, **kwargs)
         encoder = self._encoder()

@@ -214,12 +214,13 @@ class Channel:
     """Frames over a connected stream socket, within a deadline.
 
     Args:
-        connection: the socket; read with `recv` and `recv_into`, which drop descriptors that a peer smuggles in.
+        connection: the socket; read with `recv_into`, which drops the descriptors that a peer smuggles in.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._deadline = math.inf
+        self._buffer = bytearray(READ_AHEAD)
         self._ahead = memoryview(b"")
 
     def within(self, seconds: float | None) -> None:
@@ -296,9 +297,10 @@ class Channel:
                         raise EOFError
                     view = view[count:]
                     continue
-                self._ahead = memoryview(self._socket.recv(READ_AHEAD))
-                if not self._ahead:
+                count = self._socket.recv_into(self._buffer)
+                if not count:
                     raise EOFError
+                self._ahead = memoryview(self._buffer)[:count]
             count = min(len(view), len(self._ahead))
             view[:count], self._ahead = self._ahead[:count], self._ahead[count:]
             view = view[count:]
