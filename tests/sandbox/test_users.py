@@ -19,6 +19,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = REPOSITORY / "tests" / "data" / "sample"
+OWN_PATH = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
 ORDINARY = 61299  # a user that nobody is
 RIGHT = """
 import torch
@@ -231,7 +232,7 @@ def packages(public: Path) -> str:
 def place(request: pytest.FixtureRequest, public: Path) -> Place:
     """One of the three kinds of user."""
     if request.param == "developer":
-        return Place(public, sys.executable, str(REPOSITORY))
+        return Place(public, sys.executable, OWN_PATH)
     if os.getuid() != 0:
         pytest.skip("only root can become another user, or give each submission one of its own")
     python = public_interpreter()
@@ -356,7 +357,7 @@ def test_a_judge_that_is_ended_takes_all_with_it(signal_name: str, tmp_path: Pat
     ]
     environment = {
         **os.environ,
-        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONPATH": OWN_PATH,
         "HOME": str(tmp_path),
         "TMPDIR": str(tmp_path),
     }

@@ -312,6 +312,22 @@ def test_truth_bytes_are_normalised():
     assert found.view(torch.uint8).tolist() == [0, 1, 1, 1]
 
 
+def test_frames_that_arrive_together(pair: Pair):
+    """Frames of all sizes that lie in the socket at once are taken apart, and earlier ones keep their values."""
+    channel, peer = pair
+    sizes = [1, 0, 70_000, 3, 300_000, 2]
+    data = b"".join(
+        frame({"n": n}, [["u1", [size], False]], bytes([n]) * size) for n, size in enumerate(sizes)
+    )
+    writer = threading.Thread(target=peer.sendall, args=(data,))
+    writer.start()
+    found = [channel.receive() for _ in sizes]
+    writer.join()
+    for n, (size, (message, (tensor,))) in enumerate(zip(sizes, found, strict=True)):
+        assert message == {"n": n}
+        assert tensor.tolist() == [n] * size
+
+
 def test_a_slow_drip_is_cut_by_the_deadline(pair: Pair):
     """A peer that sends one byte now and then can't stretch its time: the deadline holds for the sum."""
     channel, peer = pair
