@@ -13,7 +13,7 @@ from rich.table import Table
 
 from autograder import submission
 from autograder.assignment import Assignment, load
-from autograder.grading import Judge, Result, broken, unreadable
+from autograder.grading import NOT_IMPLEMENTED, Judge, QuestionResult, Result, broken, unreadable
 from autograder.report import Output
 from autograder.sandbox.launch import Parent, Zygote
 from autograder.sandbox.session import Sandbox
@@ -21,6 +21,7 @@ from autograder.submission import SubmissionError
 from autograder.suite import clean
 
 GRADED, SOME_FAILED, USAGE = 0, 1, 2
+PLAIN_WIDTH = 110  # of the table where the output is no terminal
 
 
 def main(control: socket.socket, slug: str, paths: list[str], folder: str) -> int:
@@ -98,21 +99,30 @@ def _summarise(assignment: Assignment, results: list[Result], output: Output) ->
             _first_finding(result),
         )  # fmt: skip
     console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=PLAIN_WIDTH)
     console.print(table)
     console.print(f"Scores: {output.table}\nFeedback: {output.folder / 'results'}/", soft_wrap=True)
 
 
 def _first_finding(result: Result) -> str:
-    """What a TA would want to know first."""
-    for question in result.questions:
-        if question.policy:
-            return f"{question.name}: not allowed operator"
-        if question.diagnosis is not None:
-            return f"{question.name}: {question.diagnosis.key}"
-        for case in question.cases:
-            if case.cause in ("timed_out", "died", "exited", "suite", "sandbox"):
-                return f"{question.name}: {case.cause.replace('_', ' ')}"
-    return clean(result.message.splitlines()[0])[:60] if result.message else ""
+    """What a TA would want to know first, and how much more there is."""
+    if result.status == "failed":
+        return "cannot be read"
+    found = [f"{q.name}: {finding}" for q in result.questions if (finding := _finding(q))]
+    return found[0] + (f" (+{len(found) - 1})" if len(found) > 1 else "") if found else ""
+
+
+def _finding(question: QuestionResult) -> str:
+    if question.policy:
+        return "not allowed"
+    if question.diagnosis is not None:
+        return question.diagnosis.key
+    causes = {case.cause: None for case in question.cases}
+    for cause in ("timed_out", "died", "exited", "suite", "sandbox", "not_defined"):
+        if cause in causes:
+            return cause.replace("_", " ")
+    return "not implemented" if question.note == NOT_IMPLEMENTED else ""
 
 
 def _report_failures(console: Console, results: list[Result], undone: list[str]) -> int:

@@ -19,6 +19,8 @@ from autograder.sandbox.session import Bounds, CellError, Code, Sandbox, Session
 from autograder.submission import Submission
 from autograder.suite import CaseResult, Outcome
 
+NOT_IMPLEMENTED = "This question is not implemented yet."
+
 Progress = Callable[[str], None]
 
 
@@ -155,7 +157,7 @@ class Judge:
         cost those who pass, the most, a tenth of the judge's time.
         """
         if result.score == 0 and _untouched(question, self.assignment, submission):
-            result.note = "This question is not implemented yet."
+            result.note = NOT_IMPLEMENTED
             return
         if any(case.cause in ("timed_out", "died", "sandbox", "suite") for case in result.cases):
             return

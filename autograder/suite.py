@@ -255,7 +255,9 @@ def _left_out(case: Any) -> CaseResult:
 
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-f]+")
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\uffff\U00010000-\U0010ffff\n\t]")
+_UNPRINTABLE = re.compile(
+    r"[^\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\uffff\U00010000-\U0010ffff\n\t]"
+)
 
 
 def clean(text: str) -> str:

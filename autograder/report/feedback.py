@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from textwrap import indent
 
-from autograder.grading import QuestionResult
+from autograder.grading import NOT_IMPLEMENTED, QuestionResult
 from autograder.suite import CaseResult, Outcome
 
 MAX_CHARACTERS = 20_000  # of one entry; Gradescope cuts at 100 000, and nobody reads that far
@@ -19,12 +20,10 @@ def of_question(question: QuestionResult, cases: list[CaseResult], explain: bool
         cases: those of its cases that this text is about (the public ones, or the hidden ones).
         explain: whether the question's note and diagnosis belong into this text.
     """
-    parts = [question.policy]
-    if explain:
-        parts += [question.note, _diagnosis(question)]
-    if question.note.startswith("This question is not implemented"):
-        return "\n\n".join(part for part in parts if part)
-    parts += ["\n".join(_case(case) for case in cases)]
+    if question.policy or question.note == NOT_IMPLEMENTED:
+        return question.policy or question.note
+    parts = [question.note, _diagnosis(question)] if explain else []
+    parts += ["\n".join(_cases(cases))]
     return "\n\n".join(part for part in parts if part)[:MAX_CHARACTERS]
 
 
@@ -35,10 +34,20 @@ def _diagnosis(question: QuestionResult) -> str:
     return question.diagnosis.text + hint
 
 
-def _case(case: CaseResult) -> str:
+def _cases(cases: list[CaseResult]) -> Iterator[str]:
+    """Each case in turn; a text that was there before, such as the same sys.exit, is not told again."""
+    told: set[str] = set()
+    for case in cases:
+        yield _case(case, again=case.text in told)
+        told.add(case.text)
+
+
+def _case(case: CaseResult, again: bool) -> str:
     earned = f"{case.points:g}" if case.outcome is Outcome.PASSED else "0"
     head = f"{_MARKS[case.outcome]}: {case.name} ({earned} of {case.points:g})"
     if case.outcome is Outcome.PASSED:
         return head
+    if again:
+        return head + "\n    As above."
     hint = f"\nHint: {case.hint}" if case.hint and case.cause in ("wrong", "raised", "unusable") else ""
     return head + "\n" + indent(case.text + hint, "    ")
