@@ -31,6 +31,7 @@ STUBS = {"stub.py": build.template("attention.py"), "stub.ipynb": build.template
 MISCONCEPTIONS = load_misconceptions(ASSIGNMENT)
 WRONG = {f"{m.question}-{m.key}.zip": m for m in MISCONCEPTIONS}
 VERDICTS = tomllib.loads((build.FOLDER / "accidents" / "verdicts.toml").read_text(encoding="utf-8"))
+pytestmark = pytest.mark.slow
 CHANGING = ("execution_time", "usage")  # what may differ between two runs: times, and memory
 
 

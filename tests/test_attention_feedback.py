@@ -13,6 +13,8 @@ from autograder.report import gradescope
 from autograder.sandbox.session import Sandbox
 from tests import build_submissions as build
 
+pytestmark = pytest.mark.slow
+
 # misconception: (visible entry, entry that is published later) of its question
 FEEDBACK = {
     "no_scale": (

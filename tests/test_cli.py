@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,7 +99,7 @@ def test_list():
 def test_a_broken_test_is_nobodys_fault(folder, tmp_path):
     """A case that the reference fails too: status error, exit code 1, and the student is told."""
     root = tmp_path / "course"
-    subprocess.run(["cp", "-r", str(SAMPLE), str(root)], check=True)
+    shutil.copytree(SAMPLE, root)
     test = root / "assignments" / "mini" / "tests" / "q1.py"
     test.write_text(test.read_text(encoding="utf-8").replace("[0.25, 0.75]", "[0.2, 0.8]"), encoding="utf-8")
     command = [*COMMAND, "grade", "mini", str(folder / "ada.py"), "-o", str(tmp_path / "out")]
