@@ -18,6 +18,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 from typing import Any
 
@@ -91,6 +92,7 @@ def _be_judge(control: socket.socket, request: int) -> None:
         with os.fdopen(request, "rb") as pipe:
             task = json.loads(pipe.read())
         os.environ.update(task["environment"])
+        tempfile.tempdir = None  # the zygote may have looked up one without knowing TMPDIR
         os.chdir(task["folder"])
         module, name = task["entry"].split(":")
         code = getattr(importlib.import_module(module), name)(control, **task["arguments"])

@@ -371,6 +371,9 @@ def test_a_judge_that_is_ended_takes_all_with_it(signal_name: str, tmp_path: Pat
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert os.getuid() != 0 or len(processes_of(tmp_path)) == 3
+    assert list(tmp_path.glob("autograder-*/1/slow.py")), (
+        "TMPDIR is where the folders of submissions are made"
+    )
     judge = int(children.read_text().split()[0])
     os.kill(judge if signal_name == "SIGKILL" else process.pid, getattr(signal, signal_name))
     assert process.wait(timeout=20) == (128 + signal.SIGKILL if signal_name == "SIGKILL" else 1)
