@@ -5,41 +5,41 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
-from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from autograder.sandbox.errors import StudentFailure
 from autograder.sandbox.layers import LAYERS
 from autograder.sandbox.remote import Namespace
 from autograder.sandbox.session import Bounds, Code, Sandbox, Session
 
-_ATTACKS = f"""
+_ATTACKS = """
 import mmap, os, socket, subprocess
 
-def read_a_file_of_ours():
-    return len(open({str(Path(__file__).resolve().parents[1] / "cli.py")!r}).read())
+def read_a_file_of_ours(path):
+    return len(open(path).read())
 
-def write_outside():
-    open({"/var/tmp/autograder-doctor"!r}, "w").write("x")
+def change_a_file_of_ours(path):
+    open(path, "a").write("x")
 
-def start_a_program():
+def start_a_program(path):
     return subprocess.run(["true"]).returncode
 
-def start_a_process():
+def start_a_process(path):
     pid = os.fork()
     if pid == 0:
         os._exit(0)
     os.waitpid(pid, 0)
 
-def open_a_connection():
+def open_a_connection(path):
     socket.create_connection(("127.0.0.1", 9), timeout=1)
 
-def signal_the_parent():
+def signal_the_parent(path):
     os.kill(os.getppid(), 0)
 
-def trace_the_parent():
-    open(f"/proc/{{os.getppid()}}/mem", "rb").close()
+def trace_the_parent(path):
+    open(f"/proc/{os.getppid()}/mem", "rb").close()
 
-def take_two_gigabytes():
+def take_two_gigabytes(path):
     return len(mmap.mmap(-1, 2 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 """
 _TRIED = [
@@ -64,9 +64,8 @@ def examine(say: Callable[[str], None], without: frozenset[str] = frozenset()) -
         say("Tried in the sandbox:")
         outcomes = _attack(sandbox)
     for attack, refusal in outcomes.items():
-        say(
-            f"  {'closed' if refusal else 'OPEN':6} {attack.replace('_', ' ')}{f': {refusal}' if refusal else ''}"
-        )
+        how = f": {refusal}" if refusal else ""
+        say(f"  {'closed' if refusal else 'OPEN':6} {attack.replace('_', ' ')}{how}")
     return all(outcomes.values())
 
 
@@ -85,11 +84,14 @@ def _attack(sandbox: Sandbox) -> dict[str, str]:
     """Each attack with how it was refused; "" for one that worked."""
     code = Code(((_ATTACKS, 1),), "attacks.py", False, {})
     outcomes = {}
-    with Session(sandbox, code, Bounds(call_seconds=20)) as session:
-        names = Namespace(session, lambda name: "")
+    with (
+        NamedTemporaryFile(prefix="secret-") as ours,
+        Session(sandbox, code, Bounds(call_seconds=20)) as session,
+    ):
+        names = Namespace(session)
         for attack in _TRIED:
             try:
-                names.get(attack)()
+                names.get(attack)(ours.name)
                 outcomes[attack] = ""
             except StudentFailure as refusal:
                 outcomes[attack] = str(refusal).splitlines()[0][:100]

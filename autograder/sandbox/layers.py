@@ -20,7 +20,7 @@ from autograder.sandbox import landlock, linux, seccomp
 LAYERS = {
     "limits": "memory, processor time, file size and open files are bounded",
     "uninspectable": "other processes of the same user can't be traced or read, nor read this one",
-    "user": "each submission runs as a user of its own: no file, signal or process of anybody else is within reach",
+    "user": "each submission runs as a user of its own: private files and processes of others are out of reach",
     "capabilities": "root's powers are given up",
     "landlock": "no file but the interpreter's and the submission's own can be opened, and no TCP connection made",
     "seccomp": "no new process, program, socket, tracing or signal to others",

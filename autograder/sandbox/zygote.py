@@ -85,7 +85,7 @@ def _be_judge(control: socket.socket, request: int) -> None:
     try:
         os.setpgid(0, 0)  # a Ctrl-C in the terminal reaches the zygote, which passes it on: once, not twice
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # an orderly end, as for Ctrl-C
         if sys.platform.startswith("linux"):
             linux.die_with_parent()
         sys.dont_write_bytecode = False
