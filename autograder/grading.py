@@ -100,6 +100,7 @@ class Judge:
         self._diagnostician: diagnosis.Diagnostician | None = None
         self._sound: dict[int, bool] = {}
         self._session: Session | None = None
+        self._used: dict[str, set[str]] = {}
 
     def grade(self, submission: Submission, progress: Progress = lambda _: None) -> Result:
         """Grades one submission; whatever it does, there is a result.
@@ -114,9 +115,16 @@ class Judge:
             self._session = session
             names = [name for question in self.assignment.questions for name in question.defines]
             namespace = Namespace(session, lambda name: _why_missing(name, session, submission), names)
+            self._used = {question.name: set() for question in self.assignment.questions}
+            for hidden in (
+                False,
+                True,
+            ):  # all public ones first: what a student may read knows of no hidden input
+                for question in self.assignment.questions:
+                    progress(question.name)
+                    self._run(question, session, namespace, hidden)
             for question in self.assignment.questions:
-                progress(question.name)
-                result.questions.append(self._question(question, session, namespace, submission))
+                result.questions.append(self._conclude(question, session, namespace, submission))
             self._session = None
             result.message = _message(submission, session.cell_errors)
         result.usage = session.usage
@@ -128,15 +136,18 @@ class Judge:
 
     # -------------------------------------------------------------------------------------------------- one question
 
-    def _question(
+    def _run(self, question: Question, session: Session, namespace: Namespace, hidden: bool) -> None:
+        session.begin_question(self._forbidden[question.name], question.name)
+        self._suite[question.name].judge(namespace, self, hidden)
+        session.callbacks.clear()
+        self._used[question.name] |= session.operators
+
+    def _conclude(
         self, question: Question, session: Session, namespace: Namespace, submission: Submission
     ) -> QuestionResult:
         file = self._suite[question.name]
-        session.begin_question(self._forbidden[question.name])
-        cases = file.judge(namespace, self)
-        session.callbacks.clear()
-        result = QuestionResult(question.name, question.title, file.score, question.points, cases)
-        used = sorted(name for name in session.operators if _is_forbidden(name, question.forbidden))
+        result = QuestionResult(question.name, question.title, file.score, question.points, file.cases)
+        used = sorted(name for name in self._used[question.name] if _is_forbidden(name, question.forbidden))
         if used:
             result.score, result.policy = 0.0, _policy_text(question, used)
         elif result.score < result.possible:
@@ -164,6 +175,7 @@ class Judge:
         if self._diagnostician is None:
             known = diagnosis.load_misconceptions(self.assignment)
             self._diagnostician = diagnosis.Diagnostician(self._names_of_reference(), known)
+        session.begin_question(self._forbidden[question.name], question.name)
         session.recorder = []
         self._suite[question.name].repeat(namespace, self)
         records, session.recorder = session.recorder, None

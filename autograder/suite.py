@@ -107,26 +107,38 @@ class JudgedTestFile(ExceptionTestFile):  # type: ignore[misc]
     """
 
     cases: list[CaseResult]
+    test_case_results: list[Any]
+    _ended: int
 
-    def judge(self, namespace: Mapping[str, Any], observer: Observer) -> list[CaseResult]:
-        """Runs all cases; Otter's `test_case_results`, and so its score, are filled as well.
+    def judge(
+        self, namespace: Mapping[str, Any], observer: Observer, hidden: bool | None = None
+    ) -> list[CaseResult]:
+        """Runs the cases; Otter's `test_case_results`, and so its score, are filled as well.
 
         Args:
             namespace: gives the student's names by `get`; raises `NotDefined` for one that is missing.
             observer: is told about each case.
+            hidden: False: begin anew, with the public cases; True: go on with the hidden ones; None: begin with all.
+
+        Returns:
+            What is known so far.
         """
-        self.cases, self.test_case_results = [], []
-        ended = 0
+        if not hidden:
+            self.cases, self.test_case_results, self._ended = [], [], 0
         for case in self.test_cases:
-            if ended >= MAX_ENDED:
-                result = _left_out(case)
-            else:
-                result = _run_case(case, namespace, observer, self.name)
-            ended += result.cause in ("timed_out", "died")
-            self.cases.append(result)
-            passed = result.outcome is Outcome.PASSED
-            self.test_case_results.append(TestCaseResult(test_case=case, message=result.text, passed=passed))
+            if hidden is None or case.hidden is hidden:
+                self._judge(case, namespace, observer)
         return self.cases
+
+    def _judge(self, case: Any, namespace: Mapping[str, Any], observer: Observer) -> None:
+        if self._ended >= MAX_ENDED:
+            result = _left_out(case)
+        else:
+            result = _run_case(case, namespace, observer, self.name)
+        self._ended += result.cause in ("timed_out", "died")
+        self.cases.append(result)
+        passed = result.outcome is Outcome.PASSED
+        self.test_case_results.append(TestCaseResult(test_case=case, message=result.text, passed=passed))
 
     def repeat(self, namespace: Mapping[str, Any], observer: Observer) -> None:
         """Runs all cases once more as they were run, for whoever watches the calls; what comes of it does not count."""

@@ -164,6 +164,7 @@ FAILED: a query that may attend to nothing (0 of 1)
     Hint: A row of the mask that is all False gives a row of zeros, and gradients of zero, never NaN. Mind that a NaN which is replaced afterwards may return in the gradient.
 FAILED: gradients (0 of 1)
     As above.
+    Hint: The weights must be differentiable with respect to q and k: nothing on the way may be detached.
 passed: large scores, float32 (1 of 1)
 passed: float32, and each element of a batch by itself (1 of 1)
 passed: arguments stay as they are; sizes of 1 and 0 (1 of 1)

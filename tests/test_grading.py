@@ -91,3 +91,26 @@ def test_nothing_is_shared_between_submissions(graded):
     result = graded("import torch\nassert not hasattr(torch, 'mine')\n" + RIGHT)
     assert result.score == 8
     assert result.message == ""
+
+
+GOSSIP = """
+seen = []
+
+def softmax(x):
+    seen.append(tuple(x.shape))
+    raise ValueError(f"seen so far: {seen}")
+
+def gate_entropy(*arguments):
+    raise ValueError(f"seen so far: {seen}")
+"""
+
+
+def test_public_texts_know_of_no_hidden_input(graded):
+    """A submission that remembers what it was given tells of public cases alone where students can read it."""
+    result = graded(GOSSIP)
+    public = [case.text for question in result.questions for case in question.cases if not case.hidden]
+    hidden = [case.text for question in result.questions for case in question.cases if case.hidden]
+    longest_public = max(text.count("),") for text in public if "seen so far" in text)
+    assert longest_public < max(text.count("),") for text in hidden if "seen so far" in text)
+    first = next(text for text in hidden if "seen so far" in text)
+    assert longest_public < first.count("),"), "a hidden case ran before the last public one"

@@ -38,16 +38,12 @@ def _cases(cases: list[CaseResult]) -> Iterator[str]:
     """Each case in turn; a text that was there before, such as the same sys.exit, is not told again."""
     told: set[str] = set()
     for case in cases:
-        yield _case(case, again=case.text in told)
+        earned = f"{case.points:g}" if case.outcome is Outcome.PASSED else "0"
+        head = f"{_MARKS[case.outcome]}: {case.name} ({earned} of {case.points:g})"
+        yield head if case.outcome is Outcome.PASSED else head + "\n" + indent(_why(case, told), "    ")
         told.add(case.text)
 
 
-def _case(case: CaseResult, again: bool) -> str:
-    earned = f"{case.points:g}" if case.outcome is Outcome.PASSED else "0"
-    head = f"{_MARKS[case.outcome]}: {case.name} ({earned} of {case.points:g})"
-    if case.outcome is Outcome.PASSED:
-        return head
-    if again:
-        return head + "\n    As above."
+def _why(case: CaseResult, told: set[str]) -> str:
     hint = f"\nHint: {case.hint}" if case.hint and case.cause in ("wrong", "raised", "unusable") else ""
-    return head + "\n" + indent(case.text + hint, "    ")
+    return ("As above." if case.text in told else case.text) + hint

@@ -66,6 +66,7 @@ class Operators:
         self._seen: set[str] = set()
         self._told: set[str] = set()
         self._sampled: set[str] = set()
+        self._samples: dict[str, set[str]] = {}
         self._forbidden: list[str] = []
         self._traps: torch.library.Library | None = None
 
@@ -91,14 +92,16 @@ class Operators:
 
         return tell
 
-    def begin(self, forbidden: list[str]) -> None:
+    def begin(self, forbidden: list[str], question: str = "") -> None:
         """A question begins: forgets what was seen, and sets traps for the aten operators that it forbids.
 
         Args:
             forbidden: names of operators with their overload, such as "aten::scaled_dot_product_attention".
+            question: what was sampled under this name before is not sampled again.
         """
-        for names in (self._seen, self._told, self._sampled):
-            names.clear()
+        self._seen.clear()
+        self._told.clear()
+        self._sampled = self._samples.setdefault(question, set()) if question else set()
         if forbidden == self._forbidden:
             return
         self._forbidden = forbidden

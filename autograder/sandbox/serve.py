@@ -78,7 +78,7 @@ class Server:
         if "watched" in message:
             self.operators.watch(message["watched"])
         if "forbidden" in message:
-            self.operators.begin(message["forbidden"])
+            self.operators.begin(message["forbidden"], message["question"])
         if "seed" in message:
             seed_everything(message["seed"])
         if kind == "call":

@@ -251,7 +251,7 @@ class Session:
         self._channel: Channel | None = None
         self._fatal: dict[int, CellError] = {}
         self._seed = 0
-        self._forbidden: list[str] = []
+        self._question: dict[str, Any] = {"forbidden": [], "question": ""}
         self._pending: dict[str, Any] = {}
 
     def __enter__(self) -> Session:
@@ -312,7 +312,7 @@ class Session:
                 continue
             if isinstance(answer.get("error"), dict):
                 self.cell_errors.append(_cell_error(number, answer["error"]))
-        self._pending = {"seed": self._seed, "forbidden": self._forbidden}
+        self._pending = {"seed": self._seed, **self._question}
 
     def kill(self) -> str:
         """Ends the child; says in words how it had ended by itself, if it had."""
@@ -337,15 +337,16 @@ class Session:
 
     # ------------------------------------------------------------------------------------------------------ requests
 
-    def begin_question(self, forbidden: list[str]) -> None:
+    def begin_question(self, forbidden: list[str], question: str = "") -> None:
         """Forgets the operators seen so far, and has those that this question forbids watched.
 
         Args:
             forbidden: aten operators, as `operators.matching` names them.
+            question: its name, so that a second beginning does not sample the same calls again.
         """
         self.operators.clear()
-        self._forbidden = forbidden
-        self._pending["forbidden"] = forbidden
+        self._question = {"forbidden": forbidden, "question": question}
+        self._pending |= self._question
 
     def seed(self, seed: int) -> None:
         """Fixes the random numbers that follow: the same seed, the same numbers, in a fresh child too."""

@@ -1,0 +1,17 @@
+"""Answers q3 with the gradient of torch's softmax, called by its private name.
+
+verdict: q3=0
+says: 0 points: this question is to be written from scratch, but your code ran aten::_softmax_backward_data
+"""
+
+import math
+
+import torch
+
+from right import *
+
+
+def attention_weights_vjp(q, k, grad_weights):
+    weights = attention_weights(q, k)
+    scores = torch.ops.aten._softmax_backward_data(grad_weights, weights, -1, weights.dtype) / math.sqrt(q.shape[-1])
+    return scores @ k, scores.mT @ q
