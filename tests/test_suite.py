@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -149,3 +151,10 @@ def test_unusable_files(copy, old, new, message):
 def test_clean():
     """No addresses, which change from run to run, and nothing that a terminal would obey."""
     assert suite.clean("<f at 0x7f12ab>\x1b[31m\x00é\n") == "<f at 0x...>?[31m?é\n"
+
+
+def test_the_judge_imports_only_what_it_needs():
+    """Otter's test files come without pandas and nbconvert, which would double the time of a cold start."""
+    code = "import sys, autograder.batch; print(sorted({'pandas', 'nbconvert', 'sympy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
