@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -271,9 +271,13 @@ class Diagnostician:
         try:
             calls = [self._compared(record) for record in records if _subject(record) in self.reference]
             calls = [
-                call for call in calls if call.right.error is None
-            ]  # refusing bad arguments is another matter
-            return self._misconception(question, calls) or self._clue(calls)
+                c for c in calls if c.right.error is None
+            ]  # how bad arguments are refused is another matter
+            return (
+                self._misconception(question, calls, _explains, "Your")
+                or self._misconception(question, calls, _explains_the_rest, "Apart from NaN and errors, your")
+                or self._clue(calls)
+            )
         except Exception:  # a diagnosis is a courtesy: none is better than a grade lost
             return None
 
@@ -281,15 +285,17 @@ class Diagnostician:
         did, right = observed(record), replay(record, self.reference[_subject(record)])
         return _Call(record, did, right, wrong=not same_behaviour(did, right))
 
-    def _misconception(self, question: str, calls: list[_Call]) -> Diagnosis | None:
+    def _misconception(
+        self,
+        question: str,
+        calls: list[_Call],
+        explains: Callable[[Misconception, list[_Call]], bool],
+        your: str,
+    ) -> Diagnosis | None:
         for candidate in self.misconceptions:
             own = [call for call in calls if _subject(call.record) == candidate.replaces]
-            if (
-                candidate.question == question
-                and any(call.wrong for call in own)
-                and _explains(candidate, own)
-            ):
-                text = f"Your `{candidate.replaces}` behaves exactly like {candidate.name}."
+            if candidate.question == question and explains(candidate, own):
+                text = f"{your} `{candidate.replaces}` behaves exactly like {candidate.name}."
                 return Diagnosis(candidate.key, text, candidate.hint)
         return None
 
@@ -313,8 +319,37 @@ class _Call:
 
 
 def _explains(candidate: Misconception, calls: list[_Call]) -> bool:
-    """Whether it does what the student's code did, call by call."""
-    return all(same_behaviour(call.did, replay(call.record, candidate.implementation)) for call in calls)
+    """Whether it does what the student's code did, call by call, and that is wrong somewhere."""
+    return any(call.wrong for call in calls) and all(
+        same_behaviour(call.did, replay(call.record, candidate.implementation)) for call in calls
+    )
+
+
+def _explains_the_rest(candidate: Misconception, calls: list[_Call]) -> bool:
+    """The same, setting aside what comes on top of the mistake: calls that raised, and numbers that are NaN."""
+    calls = [call for call in calls if call.did.error is None]
+    return any(not same_behaviour(call.did, _blanked(call.right, call.did)) for call in calls) and all(
+        same_behaviour(call.did, _blanked(replay(call.record, candidate.implementation), call.did))
+        for call in calls
+    )
+
+
+def _blanked(behaviour: Behaviour, like: Behaviour) -> Behaviour:
+    """What was done, with NaN wherever `like` has NaN."""
+    gradients = [
+        [_blank(g, other) for g, other in zip(found, others, strict=False)]
+        for found, others in zip(behaviour.gradients, like.gradients, strict=False)
+    ]
+    return replace(behaviour, result=_blank(behaviour.result, like.result), gradients=gradients)
+
+
+def _blank(value: Any, like: Any) -> Any:
+    if isinstance(value, torch.Tensor) and isinstance(like, torch.Tensor):
+        if value.shape == like.shape and value.is_floating_point() and like.is_floating_point():
+            return torch.where(like.detach().isnan(), torch.nan, value.detach())
+    elif isinstance(value, (list, tuple)) and isinstance(like, (list, tuple)) and len(value) == len(like):
+        return type(value)(_blank(a, b) for a, b in zip(value, like, strict=True))
+    return value
 
 
 def _subject(record: Record) -> str:
