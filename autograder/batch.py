@@ -15,8 +15,8 @@ from autograder import submission
 from autograder.assignment import Assignment, load
 from autograder.grading import NOT_IMPLEMENTED, Judge, QuestionResult, Result, broken, unreadable
 from autograder.report import Output
+from autograder.sandbox.host import Sandbox
 from autograder.sandbox.launch import Parent, Zygote
-from autograder.sandbox.session import Sandbox
 from autograder.submission import SubmissionError
 from autograder.suite import clean
 

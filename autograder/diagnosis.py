@@ -17,7 +17,7 @@ from torch import nn
 
 from autograder import submission
 from autograder.assignment import Assignment
-from autograder.sandbox.remote import Record
+from autograder.sandbox.calls import Record
 from autograder.sandbox.serve import vector_jacobian
 
 T = TypeVar("T", bound=Callable[..., Any])

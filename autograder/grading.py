@@ -13,9 +13,10 @@ from typing import Any
 from autograder import diagnosis, suite
 from autograder.assignment import Assignment, Question
 from autograder.diagnosis import Diagnosis
+from autograder.sandbox.host import Bounds, Code, Sandbox
 from autograder.sandbox.operators import matching, watchable
 from autograder.sandbox.remote import Namespace
-from autograder.sandbox.session import Bounds, CellError, Code, Sandbox, Session, Usage
+from autograder.sandbox.session import CellError, Session, Usage
 from autograder.submission import Submission
 from autograder.suite import CaseResult, Outcome
 

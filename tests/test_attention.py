@@ -21,7 +21,7 @@ from autograder import submission
 from autograder.diagnosis import load_misconceptions
 from autograder.grading import Judge
 from autograder.report import gradescope
-from autograder.sandbox.session import Sandbox
+from autograder.sandbox.host import Sandbox
 from tests import build_submissions as build
 
 ASSIGNMENT = build.ASSIGNMENT

@@ -10,7 +10,7 @@ from autograder import submission
 from autograder.diagnosis import load_misconceptions
 from autograder.grading import Judge
 from autograder.report import gradescope
-from autograder.sandbox.session import Sandbox
+from autograder.sandbox.host import Sandbox
 from tests import build_submissions as build
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from autograder import submission
 from autograder.assignment import load
 from autograder.grading import Judge
-from autograder.sandbox.session import Sandbox
+from autograder.sandbox.host import Sandbox
 
 ATTENTION = load("attention")
 PLAIN = """

@@ -11,8 +11,8 @@ from autograder import submission
 from autograder.assignment import load
 from autograder.diagnosis import Diagnostician, Misconception, clue, load_misconceptions, load_reference
 from autograder.grading import Judge
-from autograder.sandbox.remote import Record
-from autograder.sandbox.session import Sandbox
+from autograder.sandbox.calls import Record
+from autograder.sandbox.host import Sandbox
 
 SAMPLE = load("mini", Path(__file__).parent / "data" / "sample")
 WANTED = torch.arange(1.0, 10.0, dtype=torch.float64).reshape(3, 3).sin() + 2

@@ -9,7 +9,7 @@ import pytest
 from autograder import submission
 from autograder.assignment import load
 from autograder.grading import Judge
-from autograder.sandbox.session import Sandbox
+from autograder.sandbox.host import Sandbox
 
 SAMPLE = load("mini", Path(__file__).parent / "data" / "sample")
 RIGHT = SAMPLE.reference.read_text(encoding="utf-8")

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from tempfile import NamedTemporaryFile
 
 from autograder.sandbox.errors import StudentFailure
+from autograder.sandbox.host import Bounds, Code, Sandbox
 from autograder.sandbox.layers import LAYERS
 from autograder.sandbox.remote import Namespace
-from autograder.sandbox.session import Bounds, Code, Sandbox, Session
+from autograder.sandbox.session import Session
 
 _ATTACKS = """
 import mmap, os, socket, subprocess

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from autograder.sandbox.host import Bounds, Code, Sandbox
 from autograder.sandbox.remote import Namespace
-from autograder.sandbox.session import Bounds, Code, Sandbox, Session
+from autograder.sandbox.session import Session
 
 Start = Callable[..., Namespace]
 SHORT = {"call_seconds": 5.0, "cell_seconds": 10.0, "total_seconds": 60.0}

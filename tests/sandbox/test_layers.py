@@ -11,8 +11,8 @@ import torch
 
 from autograder.sandbox import doctor, landlock, layers, linux
 from autograder.sandbox.errors import StudentFailure
+from autograder.sandbox.host import Sandbox
 from autograder.sandbox.layers import LAYERS, active
-from autograder.sandbox.session import Sandbox
 
 HONEST = """
 import os, random, tempfile, threading

@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from autograder.sandbox.errors import BadAnswer, Died, NotDefined, StudentError, StudentFailure
+from autograder.sandbox.host import Bounds, Code
 from autograder.sandbox.remote import Namespace, RemoteFunction
-from autograder.sandbox.session import Bounds, Code, Session
+from autograder.sandbox.session import Session
 from autograder.sandbox.wire import Channel
 
 ANSWER = """
