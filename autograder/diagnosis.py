@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
 
 from autograder import submission
 from autograder.assignment import Assignment
+from autograder.replay import Behaviour, blanked, observed, replay, same, same_behaviour, tensors_in
 from autograder.sandbox.calls import Record
-from autograder.sandbox.serve import vector_jacobian
 
 T = TypeVar("T", bound=Callable[..., Any])
-# A misconception and a student with the same mistake differ by rounding: at most 4e-6 in float32 at these sizes
-# (CALIBRATION E1), 5e-15 in float64. The mildest wrong attention is 3.5e-3 away from a right one.
-SAME = {torch.float32: 1e-4, torch.float64: 1e-8}
 
 
 @dataclass(frozen=True)
@@ -99,156 +95,6 @@ def load_reference(assignment: Assignment) -> dict[str, Any]:
     return namespace
 
 
-# --------------------------------------------------------------------------------------------------------- replay
-
-
-@dataclass
-class Behaviour:
-    """What one call did, as far as a test can see it."""
-
-    error: str | None
-    result: Any
-    changed: dict[int, torch.Tensor]
-    gradients: list[list[torch.Tensor | None]]
-    detached: list[bool]
-
-
-def observed(record: Record) -> Behaviour:
-    """What the student's code did in this call."""
-    gradients = [found for _, found in record.gradients]
-    detached = [not output.requires_grad for output in record.outputs]
-    return Behaviour(record.error, record.result, record.changed, gradients, detached)
-
-
-def replay(record: Record, implementation: Callable[..., Any]) -> Behaviour:
-    """What another implementation does in the same call."""
-    torch.manual_seed(record.seed)
-    tensors = [tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in record.tensors]
-    try:
-        function = (
-            _instance(record, implementation, tensors) if record.instance is not None else implementation
-        )
-        args, kwargs = _substituted((record.arguments, record.keywords), record, tensors)
-        with torch.set_grad_enabled(record.grad_enabled):
-            result = function(*args, **kwargs)
-    except Exception as error:
-        return Behaviour(type(error).__name__, None, {}, [], [])
-    if isinstance(result, nn.Module):
-        return Behaviour(None, result, {}, [], [])
-    outputs = _tensors(result)
-    changed = {i: t for i, t in enumerate(tensors) if not _same(t.detach(), record.tensors[i].detach())}
-    gradients = [_gradient(outputs, tensors, cotangents) for cotangents, _ in record.gradients]
-    return Behaviour(None, result, changed, gradients, [not output.requires_grad for output in outputs])
-
-
-def _instance(record: Record, implementation: Callable[..., Any], tensors: list[torch.Tensor]) -> nn.Module:
-    """A module of that class, built as the student's was and given the same parameters, as leaves of this call."""
-    assert record.instance is not None
-    module = implementation(*record.instance.arguments, **record.instance.keywords)
-    if not isinstance(module, nn.Module):
-        raise TypeError("not a module")
-    own = dict(module.named_parameters())
-    if own.keys() != record.parameters.keys():
-        raise TypeError("other parameters")
-    first = len(tensors) - len(own)  # a module's parameters are the last inputs of its calls
-    for number, (name, value) in enumerate(record.parameters.items()):
-        with torch.no_grad():
-            own[name].data = value.detach().clone()
-        tensors[first + number] = own[name]
-    return module
-
-
-def _substituted(value: Any, record: Record, tensors: list[torch.Tensor]) -> Any:
-    """The recorded arguments with fresh tensors in them, in the order in which they were sent."""
-    seen: dict[int, torch.Tensor] = {}
-
-    def walk(item: Any) -> Any:
-        if isinstance(item, torch.Tensor):
-            return seen.setdefault(id(item), tensors[len(seen)] if len(seen) < len(tensors) else item)
-        if isinstance(item, torch.Generator):
-            seen[id(item)] = item.get_state()
-            return item.clone_state()
-        if isinstance(item, (list, tuple)):
-            return type(item)(walk(part) for part in item)
-        if isinstance(item, dict):
-            return {key: walk(part) for key, part in item.items()}
-        return item
-
-    return walk(value)
-
-
-def _gradient(
-    outputs: list[torch.Tensor], inputs: list[torch.Tensor], cotangents: list[torch.Tensor | None]
-) -> list[torch.Tensor | None]:
-    pairs = [(o, g) for o, g in zip(outputs, cotangents, strict=False) if o.requires_grad and g is not None]
-    wanted = [i for i, tensor in enumerate(inputs) if tensor.requires_grad]
-    found: list[torch.Tensor | None] = [None] * len(inputs)
-    if pairs and wanted:
-        try:
-            gradients = vector_jacobian(pairs, [inputs[i] for i in wanted])
-        except RuntimeError:
-            return found
-        for i, gradient in zip(wanted, gradients, strict=True):
-            found[i] = gradient
-    return found
-
-
-def same_behaviour(one: Behaviour, other: Behaviour) -> bool:
-    """Whether two implementations did the same in one call, up to rounding."""
-    if one.error or other.error:
-        return one.error == other.error
-    if not _same(one.result, other.result) or one.changed.keys() != other.changed.keys():
-        return False
-    if len(one.detached) == len(other.detached) and one.detached != other.detached:
-        return False
-    if not all(_same(one.changed[i], other.changed[i]) for i in one.changed):
-        return False
-    return all(
-        _same(a if a is not None else 0.0, b if b is not None else 0.0)
-        for found, wanted in zip(one.gradients, other.gradients, strict=False)
-        for a, b in zip(found, wanted, strict=False)
-    )
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return _same_tensors(one.detach(), other.detach())
-    if isinstance(one, torch.Tensor) or isinstance(other, torch.Tensor):
-        tensor, plain = (one, other) if isinstance(one, torch.Tensor) else (other, one)
-        return isinstance(plain, float) and plain == 0.0 and not tensor.count_nonzero()
-    if isinstance(one, nn.Module) or isinstance(other, nn.Module):
-        return True  # constructions; what they compute is compared call by call
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, float) and isinstance(other, (int, float)):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12) or (
-            math.isnan(one) and math.isnan(other)
-        )
-    return type(one) is type(other) and bool(one == other)
-
-
-def _same_tensors(one: torch.Tensor, other: torch.Tensor) -> bool:
-    if one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    tolerance = SAME.get(one.dtype, 0.0)
-    return torch.allclose(one, other, rtol=tolerance, atol=tolerance, equal_nan=True)
-
-
-def _tensors(value: Any) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return [tensor for item in value for tensor in _tensors(item)]
-    return []
-
-
-# ------------------------------------------------------------------------------------------------------ diagnosing
-
-
 @dataclass
 class Diagnostician:
     """Explains wrong answers to one assignment's questions.
@@ -302,7 +148,7 @@ class Diagnostician:
     def _clue(self, calls: list[_Call]) -> Diagnosis | None:
         """What the first wrong answer looks like beside the right one."""
         for call in calls:
-            found, wanted = _tensors(call.did.result), _tensors(call.right.result)
+            found, wanted = tensors_in(call.did.result), tensors_in(call.right.result)
             if call.wrong and call.did.error is None and len(found) == len(wanted) == 1:
                 return clue(f"`{_subject(call.record)}`", found[0], wanted[0])
         return None
@@ -328,28 +174,10 @@ def _explains(candidate: Misconception, calls: list[_Call]) -> bool:
 def _explains_the_rest(candidate: Misconception, calls: list[_Call]) -> bool:
     """The same, setting aside what comes on top of the mistake: calls that raised, and numbers that are NaN."""
     calls = [call for call in calls if call.did.error is None]
-    return any(not same_behaviour(call.did, _blanked(call.right, call.did)) for call in calls) and all(
-        same_behaviour(call.did, _blanked(replay(call.record, candidate.implementation), call.did))
+    return any(not same_behaviour(call.did, blanked(call.right, call.did)) for call in calls) and all(
+        same_behaviour(call.did, blanked(replay(call.record, candidate.implementation), call.did))
         for call in calls
     )
-
-
-def _blanked(behaviour: Behaviour, like: Behaviour) -> Behaviour:
-    """What was done, with NaN wherever `like` has NaN."""
-    gradients = [
-        [_blank(g, other) for g, other in zip(found, others, strict=False)]
-        for found, others in zip(behaviour.gradients, like.gradients, strict=False)
-    ]
-    return replace(behaviour, result=_blank(behaviour.result, like.result), gradients=gradients)
-
-
-def _blank(value: Any, like: Any) -> Any:
-    if isinstance(value, torch.Tensor) and isinstance(like, torch.Tensor):
-        if value.shape == like.shape and value.is_floating_point() and like.is_floating_point():
-            return torch.where(like.detach().isnan(), torch.nan, value.detach())
-    elif isinstance(value, (list, tuple)) and isinstance(like, (list, tuple)) and len(value) == len(like):
-        return type(value)(_blank(a, b) for a, b in zip(value, like, strict=True))
-    return value
 
 
 def _subject(record: Record) -> str:
@@ -362,7 +190,7 @@ def clue(what: str, found: torch.Tensor, wanted: torch.Tensor) -> Diagnosis | No
     detached = wanted.requires_grad and not found.requires_grad
     found, wanted = found.detach(), wanted.detach()
     if found.shape != wanted.shape:
-        if found.dim() >= 2 and found.mT.shape == wanted.shape and _same(found.mT.contiguous(), wanted):
+        if found.dim() >= 2 and found.mT.shape == wanted.shape and same(found.mT.contiguous(), wanted):
             return Diagnosis("clue:transposed", f"The result of {what} is right but transposed.")
         return None
     if not (found.is_floating_point() and wanted.is_floating_point()) or not found.numel():
@@ -382,7 +210,7 @@ def clue(what: str, found: torch.Tensor, wanted: torch.Tensor) -> Diagnosis | No
         return Diagnosis(
             "clue:factor", f"The result of {what} is {factor:.4g} times what it should be, everywhere."
         )
-    if detached and _same(found, wanted):
+    if detached and same(found, wanted):
         return Diagnosis(
             "clue:detached", f"The values of {what} are right, but no gradient flows back through them."
         )
@@ -393,15 +221,15 @@ def _is_transposed(found: torch.Tensor, wanted: torch.Tensor) -> bool:
     return (
         found.dim() >= 2
         and found.shape == found.mT.shape
-        and not _same(found, wanted)
-        and _same(found.mT, wanted)
+        and not same(found, wanted)
+        and same(found.mT, wanted)
     )
 
 
 def _is_shifted(found: torch.Tensor, wanted: torch.Tensor) -> bool:
     if found.dim() < 1 or found.shape[0] < 3:
         return False
-    return _same(found[1:], wanted[:-1]) or _same(found[:-1], wanted[1:])
+    return same(found[1:], wanted[:-1]) or same(found[:-1], wanted[1:])
 
 
 _COMPARISONS: list[tuple[str, str, Callable[[torch.Tensor, torch.Tensor], bool]]] = [
