@@ -7,7 +7,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +41,8 @@ class Question:
 
     Attributes:
         defines: The names that a solution binds, functions or classes.
-        forbidden: fnmatch patterns on what really ran; a match costs the question.
+        forbidden: fnmatch patterns on what really ran; a match costs the question. In the file also names of
+            lists in `[operators]`.
         rests_on: Questions whose functions a solution may well call.
     """
 
@@ -163,17 +164,26 @@ def load(slug: str, root: Path | None = None) -> Assignment:
 
 
 def _assignment(slug: str, root: Path, document: Mapping[str, Any]) -> Assignment:
-    known = {"title", "summary", "limits", "questions", "written"}
-    _check_keys(document, known, known - {"written"}, "the file")
+    known = {"title", "summary", "limits", "operators", "questions", "written"}
+    _check_keys(document, known, known - {"written", "operators"}, "the file")
+    groups = {
+        name: _texts(value, f"operators.{name}") for name, value in document.get("operators", {}).items()
+    }
+    questions = _records(Question, document["questions"], "questions")
     return Assignment(
         slug=slug,
         title=_text(document["title"], "title"),
         summary=_text(document["summary"], "summary"),
         root=root,
-        questions=_records(Question, document["questions"], "questions"),
+        questions=tuple(replace(q, forbidden=_spelt_out(q.forbidden, groups)) for q in questions),
         written=_records(Written, document.get("written", []), "written"),
         limits=_record(Limits, document["limits"], "limits"),
     )
+
+
+def _spelt_out(names: Iterable[str], groups: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Patterns, with those of a group of `[operators]` in place of its name."""
+    return tuple(pattern for name in names for pattern in groups.get(name, (name,)))
 
 
 def _records(kind: Callable[..., _T], tables: object, where: str) -> tuple[_T, ...]:

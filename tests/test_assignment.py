@@ -41,6 +41,18 @@ def test_sample_is_read_whole():
     assert mini.possible == 8.0
 
 
+def test_a_list_of_operators_is_written_once(root: Path):
+    """A name in `[operators]` stands for its patterns; what is no name there is a pattern itself."""
+    edit(
+        root,
+        "[limits]",
+        '[operators]\nlibrary = ["torch.nn.functional.softmax", "aten::_softmax*"]\n\n[limits]',
+    )
+    edit(root, 'forbidden = ["torch.nn.modules.linear.Linear"]', 'forbidden = ["library", "aten::mm"]')
+    found = assignment.load("mini", root).question("q2").forbidden
+    assert found == ("torch.nn.functional.softmax", "aten::_softmax*", "aten::mm")
+
+
 def test_paths_stand_beside_each_other():
     """The layout of the project is known in one place."""
     mini = assignment.load("mini", SAMPLE)
