@@ -20,12 +20,13 @@ import socket
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from autograder.sandbox import layers, linux
 
-THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 MAX_REQUEST = 1 << 16
+Live = Callable[[dict[str, Any], int, int, int], None]
 
 
 def main() -> None:
@@ -40,22 +41,22 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    from autograder.sandbox import operators
+    from autograder.sandbox import child, operators  # now, so that no child needs to read our files
 
     operators.warm()
     _settle()
     kind, descriptor = sys.argv[1], int(sys.argv[2])
     if kind == "judge":
-        sys.exit(_serve_own_judge(descriptor, reasons))
-    _serve(socket.socket(fileno=descriptor), reasons)
+        sys.exit(_serve_own_judge(descriptor, reasons, child.live))
+    _serve(socket.socket(fileno=descriptor), reasons, child.live)
 
 
-def _serve(control: socket.socket, reasons: dict[str, str], judge: int | None = None) -> None:
+def _serve(control: socket.socket, reasons: dict[str, str], live: Live, judge: int | None = None) -> None:
     control.sendall(json.dumps({"layers": reasons, "pid": os.getpid()}).encode() + b"\n")
-    Zygote(control, judge).run()
+    Zygote(control, live, judge).run()
 
 
-def _serve_own_judge(request: int, reasons: dict[str, str]) -> int:
+def _serve_own_judge(request: int, reasons: dict[str, str], live: Live) -> int:
     """Forks the judge and serves it; its exit code."""
     control, theirs = socket.socketpair()
     judge = os.fork()
@@ -69,7 +70,7 @@ def _serve_own_judge(request: int, reasons: dict[str, str]) -> int:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     try:
-        _serve(control, reasons, judge)
+        _serve(control, reasons, live, judge)
     except (
         BrokenPipeError,
         ConnectionResetError,
@@ -139,11 +140,13 @@ class Zygote:
 
     Args:
         control: the socket to the judge.
+        live: what a child does; it does not return.
         judge: the judge's process, where that is a child of this one.
     """
 
-    def __init__(self, control: socket.socket, judge: int | None = None) -> None:
+    def __init__(self, control: socket.socket, live: Live, judge: int | None = None) -> None:
         self._control = control
+        self._live = live
         self._judge = judge
         self._children: set[int] = set()
 
@@ -178,7 +181,7 @@ class Zygote:
         zygote = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _be_child(job, connection, output, zygote)
+            _be_child(self._live, job, connection, output, zygote)
         os.close(connection)
         os.close(output)
         self._children.add(pid)
@@ -215,11 +218,9 @@ class Zygote:
             os.waitpid(pid, 0)
 
 
-def _be_child(job: dict[str, Any], connection: int, output: int, zygote: int) -> None:
-    from autograder.sandbox import child
-
+def _be_child(live: Live, job: dict[str, Any], connection: int, output: int, zygote: int) -> None:
     try:
-        child.live(job, connection, output, zygote)
+        live(job, connection, output, zygote)
     except BaseException as error:
         os.write(2, f"{type(error).__name__}: {error}\n".encode()[:500])
         os._exit(1)
