@@ -247,7 +247,7 @@ def test_results_are_gradescopes(graded):
             assert entry["status"] in ("passed", "failed")
             assert isinstance(entry["output"], str)
             if name != "library_compiled.py":  # TorchScript's own message lists every file on its way
-                assert not re.search(r"/work/|/root|/tmp/|0x[0-9a-f]{6}", entry["output"]), name
+                assert not re.search(r"(?<![\w.])/\w+/\w|0x[0-9a-f]{6}", entry["output"]), name
 
 
 SOME = [
