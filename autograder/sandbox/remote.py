@@ -235,6 +235,14 @@ class RemoteFunction:
     def __repr__(self) -> str:
         return f"<the submission's {self.__name__}>"
 
+    @property
+    def operators(self) -> frozenset[str]:
+        """Names of what the student's code ran in this question so far, for tests of what must run.
+
+        A question's first call is recorded whole; later ones add what the question forbids (see `operators`).
+        """
+        return frozenset(self._session.operators)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._session.start()
         return invoke(self._session, self._target, self.__name__, args, kwargs)
