@@ -18,7 +18,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -128,13 +128,18 @@ class Operators:
         return refuse
 
     @contextmanager
-    def recording(self, target: str) -> Iterator[None]:
-        """The first time that `target` is called, everything that this thread runs inside is recorded."""
+    def recording(self, target: str, functions: bool = True) -> Iterator[None]:
+        """The first time that `target` is called, everything that this thread runs inside is recorded.
+
+        Args:
+            target: what is called.
+            functions: whether torch functions count; not in a backward pass, which this package itself begins.
+        """
         if target in self._sampled:
             yield
             return
         self._sampled.add(target)
-        with _Called(self._seen), _Dispatched(self._seen):
+        with _Called(self._seen) if functions else nullcontext(), _Dispatched(self._seen):
             yield
 
     def _module(self, module: nn.Module, _: Any) -> None:

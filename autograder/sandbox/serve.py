@@ -207,7 +207,7 @@ class Server:
         wanted = [i for i, tensor in enumerate(node.inputs) if tensor.requires_grad]
         found: list[torch.Tensor | None] = [None] * len(node.inputs)
         if pairs and wanted:
-            with torch.enable_grad(), self.operators.recording("gradient"):
+            with torch.enable_grad(), self.operators.recording("gradient", functions=False):
                 gradients = vector_jacobian(pairs, [node.inputs[i] for i in wanted], create)
             for i, gradient in zip(wanted, gradients, strict=True):
                 found[i] = gradient

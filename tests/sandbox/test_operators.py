@@ -205,3 +205,13 @@ def test_patterns_stand_for_operators():
     assert "aten::_softmax" in {name.split(".")[0] for name in found}
     assert all(name.startswith("aten::_softmax") for name in found)
     assert watchable(["torch.softmax", "torch.*", "aten::mm"]) == ["torch.softmax"]
+
+
+def test_the_judges_own_backward_pass_accuses_nobody(start):
+    """Where autograd is forbidden, a gradient that the test asks for is not held against the student."""
+    names = start("def f(x):\n    return x * x", watched=["torch.autograd.grad"])
+    names.session.begin_question([])
+    x = torch.ones(3, requires_grad=True)
+    names.get("f")(x).sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0, 2.0]
+    assert "torch.autograd.grad" not in names.session.operators
