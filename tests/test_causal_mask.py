@@ -1,5 +1,7 @@
 """The causal_mask assignment through the real grader: right answers earn all, wrong ones lose their question alone."""
 
+# ruff: noqa: E501  the lines of feedback are as long as students get them
+
 from __future__ import annotations
 
 import json
@@ -98,6 +100,63 @@ DISHONEST = {  # what is wrong with the times: (differences, phrase of the feedb
 RIGHT_TIMES = {"own": "mine", "other": "library", "last": "pass", "ratio": "own / other"}
 
 
+# misconception: (visible entry, entry that is published later) of its question
+FEEDBACK = {
+    "upper_left": (
+        """\
+Your `causal_mask` behaves exactly like a cache aligned at the upper left instead of the lower right.
+Hint: The newest query belongs to the newest key: the last row must see everything. By how much is the border moved?
+
+passed: shape and dtype (1 of 1)
+passed: three positions (2 of 2)
+FAILED: two new positions after a cache of two (0 of 2)
+    causal_mask(2, 4) is wrong in 4 of 8 entries. The first one is at index [0, 1]: may query 0 attend to key 1? True was expected, False found.
+    Hint: The newest query belongs to the newest key: the lower right corner is the fixed point, and the last row sees everything.\
+""",
+        """\
+FAILED: other lengths (0 of 2)
+    causal_mask(3, 8) is wrong in 15 of 24 entries. The first one is at index [0, 1]: may query 0 attend to key 1? True was expected, False found.
+    Hint: Query i may see key j if j <= i + (m - n).
+FAILED: with a cache, the last rows of the whole triangle (0 of 2)
+    causal_mask(1, 9) is wrong in 8 of 9 entries. The first one is at index [0, 1]: may query 0 attend to key 1? True was expected, False found.
+    Hint: A cache changes what is computed, not who sees whom: the mask for n new positions is the last n rows of the mask for all m.
+passed: no query, no key (1 of 1)
+passed: lengths that are refused (2 of 2)\
+""",
+    ),
+    "normalised_over_all_keys": (
+        """\
+Your `causal_attention` behaves exactly like weights normalised over all keys, later ones included: the mask came after the softmax.
+Hint: What is left of a row does not sum to 1, and later keys still act through the sum that it was divided by.
+
+passed: shape and dtype (1 of 1)
+FAILED: running means (0 of 3)
+    causal_attention(q, k, v) with q and k of zeros is wrong in 2 of 3 numbers. The first one is at index [0, 0]: expected 6, found 2. The largest error is 4; 1e-09 is allowed.
+    Hint: All scores are 0, so each position takes the plain mean of its own value and those before it: 6, then (6 + 0) / 2, then (6 + 0 + 3) / 3.
+FAILED: a mean worked out by hand (0 of 3)
+    causal_attention(q, k, v) is wrong in 3 of 6 numbers. The first one is at index [0, 0]: expected 4, found 0.282038. The largest error is 23; 1e-09 is allowed.
+    Hint: d is 4, so scores are divided by 2. The second position has the scores ln 3 and 0, the exponentials 3 and 1 and the weights 3/4 and 1/4; the third key is in its future.\
+""",
+        """\
+FAILED: values, with and without leading dimensions (0 of 3)
+    causal_attention(q, k, v) with shapes (2, 3, 5, 6), (2, 3, 5, 6), (2, 3, 5, 2) is wrong in 48 of 60 numbers. The first one is at index [0, 0, 0, 0]: expected 0.823571, found 0.183961. The largest error is 1.3; 1e-09 is allowed.
+    Hint: Check which size stands under the root, over which axis the softmax runs, and that forbidden scores are -inf before it. Leading dimensions are a stack of independent problems, and broadcast.
+FAILED: the future changes nothing (0 of 2)
+    the first 1 outputs of causal_attention(q, k, v), after later keys were changed, is wrong in 3 of 3 numbers. The first one is at index [0, 0]: expected 0.0292975, found 0.0127748. The largest error is 0.11; 1e-09 is allowed.
+    Hint: Change the keys and values after position i: the outputs up to i must stay as they are. Later keys must not even take part in the sum that normalises a row.
+FAILED: gradients (0 of 2)
+    the gradient of causal_attention(q, k, v) with respect to q is wrong in 30 of 40 numbers. The first one is at index [0, 0, 0]: expected 0, found -0.0280743. The largest error is 0.19; 1e-09 is allowed.
+    Hint: The output must be differentiable with respect to q, k and v, through the weights as well as the values; and no gradient may be NaN.
+FAILED: float32: ordinary and large scores (0 of 2)
+    causal_attention(q, k, v) in float32 is wrong in 70 of 80 numbers. The first one is at index [0, 0, 0]: expected 1.55074, found 0.192197. The largest error is 1.4; 1e-05 is allowed.
+    Hint: The result has the dtype of q. exp(150) overflows in float32: subtract each row's largest score first, of the permitted ones, for a forbidden score may be far larger than they are.
+passed: batches, lengths of 1 and 0, arguments left alone (1 of 1)
+passed: arguments that do not fit (1 of 1)\
+""",
+    ),
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def judge():
     with Sandbox() as sandbox:
@@ -171,6 +230,16 @@ def test_misconception(grade, wrong):
     assert result["extra_data"]["diagnoses"] == {wrong.question: wrong.key}
     assert f"Your `{wrong.replaces}` behaves exactly like {wrong.name}." in text(result, wrong.question)
     assert f"Hint: {wrong.hint}" in text(result, wrong.question)
+
+
+@pytest.mark.parametrize("key", FEEDBACK)
+def test_feedback_to_the_letter(grade, key):
+    """What a student reads now and later about two known mistakes: a change of a text is seen here first."""
+    (wrong,) = (m for m in MISCONCEPTIONS if m.key == key)
+    entries = [
+        e for e in grade("wrong.zip", misconception(wrong))["tests"] if e["name"].startswith(wrong.question)
+    ]
+    assert tuple(entry["output"] for entry in entries) == FEEDBACK[key]
 
 
 @pytest.mark.parametrize("name", LIBRARY)

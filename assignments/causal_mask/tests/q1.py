@@ -3,7 +3,7 @@
 import torch
 from otter.test_files import test_case
 
-from autograder.checks import check_close, check_raises, check_shape
+from autograder.checks import check_dtype, check_raises, check_shape
 
 OK_FORMAT = False
 name = "q1"
@@ -20,12 +20,16 @@ def by_definition(n, m):
 
 
 def check_mask(found, expected, what):
-    """Masks are compared entry by entry; a boolean is right or wrong, so no tolerance is needed."""
-    check_shape(found, expected.shape, what=what)
-    assert found.dtype == torch.bool, (
-        f"{what} has dtype {found.dtype}, but torch.bool was expected: True = may attend."
-    )
-    check_close(found, expected, tolerance=0, what=what)
+    """Pass if it is this mask, entry by entry: a boolean is right or wrong, so there is no tolerance."""
+    mask = check_shape(found, expected.shape, what=what)
+    check_dtype(mask, torch.bool, what=what)
+    wrong = (mask != expected).nonzero().tolist()
+    if wrong:
+        i, j = wrong[0]
+        raise AssertionError(
+            f"{what} is wrong in {len(wrong)} of {mask.numel()} entries. The first one is at index [{i}, {j}]: may "
+            f"query {i} attend to key {j}? {expected[i, j].item()} was expected, {mask[i, j].item()} found."
+        )
 
 
 @test_case(
@@ -36,7 +40,7 @@ def check_mask(found, expected, what):
 )
 def test_shape(causal_mask):
     found = check_shape(causal_mask(4), (4, 4), what="causal_mask(4)")
-    assert found.dtype == torch.bool, f"causal_mask(4) has dtype {found.dtype}, but torch.bool was expected."
+    check_dtype(found, torch.bool, what="causal_mask(4)")
 
 
 @test_case(

@@ -13,12 +13,16 @@ def booleans(rows):
 
 
 def check_mask(found, expected, what):
-    """Masks are compared entry by entry; a boolean is right or wrong, so no tolerance is needed."""
-    check_shape(found, expected.shape, what=what)
-    assert found.dtype == torch.bool, (
-        f"{what} has dtype {found.dtype}, but torch.bool was expected: True = may attend."
-    )
-    check_close(found, expected, tolerance=0, what=what)
+    """Pass if it is this mask, entry by entry: a boolean is right or wrong, so there is no tolerance."""
+    mask = check_shape(found, expected.shape, what=what)
+    check_dtype(mask, torch.bool, what=what)
+    wrong = (mask != expected).nonzero().tolist()
+    if wrong:
+        i, j = wrong[0]
+        raise AssertionError(
+            f"{what} is wrong in {len(wrong)} of {mask.numel()} entries. The first one is at index [{i}, {j}]: may "
+            f"query {i} attend to key {j}? {expected[i, j].item()} was expected, {mask[i, j].item()} found."
+        )
 
 
 @test_case(
@@ -29,7 +33,7 @@ def check_mask(found, expected, what):
 )
 def test_shape(causal_mask):
     found = check_shape(causal_mask(4), (4, 4), what="causal_mask(4)")
-    assert found.dtype == torch.bool, f"causal_mask(4) has dtype {found.dtype}, but torch.bool was expected."
+    check_dtype(found, torch.bool, what="causal_mask(4)")
 
 
 @test_case(
@@ -58,33 +62,6 @@ def test_cache(causal_mask):
 # The comparisons that are used above.
 
 from collections.abc import Callable, Sequence
-
-
-def check_close(found: object, expected: torch.Tensor, *, tolerance: float = 1e-9, what: str) -> None:
-    """Pass if `found` has the shape and dtype of `expected`, and each number is within `tolerance` (absolute) of it."""
-    tensor = check_shape(found, expected.shape, what=what)
-    check_dtype(tensor, expected.dtype, what=what)
-    if not tensor.is_floating_point() and torch.equal(tensor, expected):
-        return
-    if tensor.is_floating_point() and (not tensor.numel() or (tensor - expected).abs().max() <= tolerance):
-        return  # the usual case; NaN is not smaller than anything and goes on
-    same = tensor == expected
-    error = torch.where(same, 0.0, (tensor.double() - expected.double()).abs()).detach()
-    wrong = ~(error <= tolerance)  # written so that NaN counts as wrong
-    if not wrong.any():
-        return
-    index = wrong.nonzero()[0].tolist()
-    place = f" at index {index}" if index else ""
-    expected_here, found_here = expected[tuple(index)].item(), tensor[tuple(index)].item()
-    verdict = (
-        f"{what} is wrong in {int(wrong.sum())} of {wrong.numel()} numbers."
-        f" The first one is{place}: expected {expected_here:.6g}, found {found_here:.6g}."
-    )
-    if not tensor.isfinite().all():
-        raise AssertionError(f"{verdict} NaN or infinity appears where a finite number was expected.")
-    raise AssertionError(
-        f"{verdict} The largest error is {error.max().item():.2g}; {tolerance:g} is allowed."
-    )
 
 
 def check_returned(found: object, *, what: str) -> None:
