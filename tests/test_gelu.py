@@ -127,6 +127,13 @@ def test_each_question_stands_alone(grade, question):
     assert result["extra_data"]["questions"][question] == 0
 
 
+def test_a_wrong_gelu_costs_its_own_question_only(grade):
+    """q3 and q4 are judged with the gelu that the student has."""
+    result = grade("gelu.py", right_but("def gelu(x):\n    return x * torch.sigmoid(x)"))
+    assert set(lost(result)) == {"q1"}
+    assert result["extra_data"]["diagnoses"] == {"q1": "silu"}
+
+
 # --------------------------------------------------------------------------------------------------- misconceptions
 
 
