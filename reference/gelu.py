@@ -559,8 +559,9 @@ draw(gradients_by_layer, needs="q1 and q4")
 #
 # **Left**, perhaps a surprise: at the start of training, GELU's gradients are *smaller* than ReLU's. The weights
 # were scaled so that the signal keeps its size through ReLU. For GELU the same scale is too small: near 0 its
-# slope is $\tfrac12$, so small signals are about halved at each layer, grow smaller, and take the gradients of
-# the weights with them. No dead units does not mean large gradients. Transformers add residual connections and
+# slope is $\tfrac12$, so it halves a small signal while the weights make up for a factor of $\sqrt2$ only. Layer
+# by layer the signal shrinks, and the gradients of the weights with it. No dead units does not mean large
+# gradients. Transformers add residual connections and
 # normalisation around each feed-forward network, which keep the signal at the size for which the gate is made.
 #
 # **Where to go from here.** Try the left figure with other widths and depths, or multiply the weights in
