@@ -163,15 +163,18 @@ def judge():
         yield Judge(ASSIGNMENT, sandbox)
 
 
-@pytest.fixture
-def grade(judge, tmp_path):
-    """Grades the content of a file: what Gradescope is told, as a dict."""
+@pytest.fixture(scope="module")
+def grade(judge, tmp_path_factory):
+    """Grades the content of a file, once: what Gradescope is told, as a dict."""
+    folder, known = tmp_path_factory.mktemp("graded"), {}
 
     def graded(name, content):
-        path = tmp_path / name
-        path.write_bytes(content)
-        result = judge.grade(submission.read(path, name, ASSIGNMENT))
-        return json.loads(json.dumps(gradescope.to_dict(result, ASSIGNMENT)))
+        if content not in known:
+            path = folder / name
+            path.write_bytes(content)
+            result = judge.grade(submission.read(path, name, ASSIGNMENT))
+            known[content] = json.loads(json.dumps(gradescope.to_dict(result, ASSIGNMENT)))
+        return known[content]
 
     return graded
 
