@@ -152,7 +152,56 @@ def test_library_answer(grade, code):
     assert lost(result) == {"q4": 0}
 
 
-FEEDBACK = {}
+SHARED = """
+class MoE(MoE):
+    def __init__(self, d_model, d_ff, n_experts=4, top_k=None):
+        super().__init__(d_model, d_ff, n_experts, top_k)
+        self.experts = nn.ModuleList([Expert(d_model, d_ff)] * n_experts)
+"""
+
+
+def test_one_expert_in_every_place(grade):
+    """A list of n times the same expert: the text says so, although no replay can tell it from another layout."""
+    result = grade("shared.py", (script(CELLS) + "# %%\n" + SHARED).encode())
+    assert set(lost(result)) == {"q2"}
+    told = "has 1 experts with weights of their own, but 2 were expected. An expert that occurs twice in the list is one expert."
+    assert told in text(result, "q2")
+
+
+FEEDBACK = {
+    "no_renormalisation": """\
+Your `gate` behaves exactly like a gate without renormalisation after top-k.
+Hint: The kept probabilities no longer sum to 1. What should they be divided by?
+
+passed: shape, dtype and rows that sum to 1 (2 of 2)
+passed: three experts worked out by hand (2 of 2)
+FAILED: two of three experts kept (0 of 2)
+    gate(x, W_g, top_k=2) is wrong in 2 of 3 numbers. The first one is at index [0]: expected 0.666667, found 0.6. The largest error is 0.067; 1e-06 is allowed.
+    Hint: Of 0.6, 0.3 and 0.1 the first two are kept. Divide them by their sum, 0.9; the third is 0.\
+""",
+    "no_factor": """\
+Your `load_balancing_loss` behaves exactly like a balance loss without the factor n_experts.
+Hint: Even use should cost 1 for every number of experts.
+
+FAILED: even use costs 1 (0 of 2)
+    load_balancing_loss(gate_probabilities, assignments) is wrong in 1 of 1 numbers. The first one is: expected 1, found 0.25. The largest error is 0.75; 1e-09 is allowed.
+    Hint: With f = P = 1/n for all n experts, n * sum of f * P is n * n * 1/n * 1/n = 1. The result is one number, a 0-d tensor.
+FAILED: four tokens worked out by hand (0 of 2)
+    load_balancing_loss(gate_probabilities, assignments) is wrong in 1 of 1 numbers. The first one is: expected 1.15, found 0.575. The largest error is 0.57; 1e-09 is allowed.
+    Hint: f = (3/4, 1/4) and P = (0.65, 0.35), so the loss is 2 * (0.4875 + 0.0875) = 1.15.\
+""",
+}
+
+
+@pytest.mark.parametrize("key", FEEDBACK)
+def test_feedback_to_the_letter(grade, key):
+    """What the student reads before grades are published."""
+    (known,) = [m for m in MISCONCEPTIONS if m.key == key]
+    result = grade(f"letter-{key}.zip", wrong(key, known.replaces))
+    visible = [
+        e for e in result["tests"] if e["visibility"] == "visible" and e["name"].startswith(known.question)
+    ]
+    assert [entry["output"] for entry in visible] == [FEEDBACK[key]]
 
 
 @pytest.mark.slow

@@ -150,11 +150,8 @@ class RightMoE(nn.Module):
         require(min(d_model, d_ff, n_experts) >= 1, "sizes must be at least 1")
         require(top_k is None or 1 <= top_k <= n_experts, "top_k is out of range")
         self.top_k = top_k
-        self.experts = nn.ModuleList(self.networks(d_model, d_ff, n_experts))
+        self.experts = nn.ModuleList(Network(d_model, d_ff) for _ in range(n_experts))
         self.W_g = nn.Parameter(torch.randn(d_model, n_experts) / math.sqrt(d_model))
-
-    def networks(self, d_model, d_ff, n_experts):
-        return [Network(d_model, d_ff) for _ in range(n_experts)]
 
     def weights(self, x):
         return right_gate(x, self.W_g, self.top_k)
@@ -166,12 +163,12 @@ class RightMoE(nn.Module):
 @misconception(
     "q2",
     replaces="MoE",
-    name="a mixture whose experts share their weights",
-    hint="[expert] * n is one network n times. Make a new one for each place in the list.",
+    name="a mixture whose experts share the weights of the first",
+    hint="Each place in the list needs a network of its own, and each of them has to be called.",
 )
 class SharedExperts(RightMoE):
-    def networks(self, d_model, d_ff, n_experts):
-        return [Network(d_model, d_ff)] * n_experts
+    def forward(self, x):
+        return spread(x, self.weights(x), [self.experts[0]] * len(self.experts))
 
 
 @misconception(

@@ -48,8 +48,10 @@
 # another. The number of rows may be 0.
 #
 # The next cell holds the imports, a helper for your argument checks (`require(n >= 1, "n must be at least 1")`
-# raises a `ValueError` with that message when `n` is 0), one expert ready to use, and `run_with_experts`, which
-# looks over the shoulder of a mixture: it puts functions of yours in the place of its experts for one call.
+# raises a `ValueError` with that message when `n` is 0), one expert ready to use, and three helpers that look over
+# the shoulder of a mixture. `run_with_experts` puts functions in the place of its experts for one call,
+# `expert_output` asks a single expert, and `linear_mixture` is your `dispatch` with matrices as experts. The checks
+# use them: leave them as they are.
 
 # %%
 import math
@@ -103,6 +105,16 @@ def run_with_experts(model: nn.Module, functions: Sequence[Callable[[Tensor], Te
         return model(x)
     finally:
         model.experts = own
+
+
+def expert_output(model: nn.Module, e: int, x: Tensor) -> Tensor:
+    """What expert e of a mixture gives for x."""
+    return model.experts[e](x)
+
+
+def linear_mixture(x: Tensor, weights: Tensor, matrices: Tensor) -> Tensor:
+    """Your dispatch with experts that are matrices: expert e gives rows @ matrices[e]."""
+    return dispatch(x, weights, [lambda rows, matrix=matrix: rows @ matrix for matrix in matrices])
 
 
 # %% tags=["otter_ignore"]

@@ -19,7 +19,7 @@ def normal(*shape, seed, dtype=torch.float64):
 
 def oracle(x, W_g, top_k):
     """What is expected: the softmax over the kept logits alone. It differs from renormalised probabilities by 1.7e-16
-    (measured); not renormalising is off by more than 0.1. Hence 1e-9 in float64, and 1e-5 in float32 as for attention."""
+    (measured); not renormalising is off by more than 0.1. Hence 1e-9 in float64, and 1e-5 in float32."""
     logits = x @ W_g
     kept = logits.topk(top_k, -1).indices
     masked = torch.full_like(logits, -math.inf).scatter(-1, kept, logits.gather(-1, kept))

@@ -137,19 +137,18 @@ def test_only_its_rows(dispatch):
     failure_message="Writing into a tensor under torch.no_grad(), or with .data, cuts the path of the gradient. "
     "index_add and ordinary products keep it.",
 )
-def test_gradients(dispatch, Expert):
-    experts = [Expert(3, 4).double() for _ in range(3)]
+def test_gradients(linear_mixture):
     x, weights = normal(5, 3, seed=8).requires_grad_(), sparse_weights(5, 3, keep=2, seed=9).requires_grad_()
-    expected = sum(weights[:, e, None] * expert(x) for e, expert in enumerate(experts))
-    inputs = {"x": x} | {
-        f"{key} of expert {e}": p for e, m in enumerate(experts) for key, p in m.named_parameters()
-    }
-    check_gradients(dispatch(x, weights, experts), expected, inputs, what=CALL)
-    (found,) = torch.autograd.grad(dispatch(x, weights, experts).sum(), weights)
-    outputs = torch.stack([expert(x).sum(-1) for expert in experts], -1)
+    matrices, what = normal(3, 3, 3, seed=14).requires_grad_(), "dispatch with experts that are matrices"
+    outputs = torch.einsum("nd,edf->nef", x, matrices)
+    expected = torch.einsum("ne,nef->nf", weights, outputs)
+    check_gradients(
+        linear_mixture(x, weights, matrices), expected, {"x": x, "the matrices": matrices}, what=what
+    )
+    (found,) = torch.autograd.grad(linear_mixture(x, weights, matrices).sum(), weights)
     used = weights != 0  # nothing is said about the gradient of a weight that is 0
-    what = f"the gradient of {CALL} with respect to weights that are not 0"
-    check_close(found[used], outputs[used].detach(), what=what)
+    what = f"the gradient of {what} with respect to weights that are not 0"
+    check_close(found[used], outputs.sum(-1)[used].detach(), what=what)
 
 
 @test_case(

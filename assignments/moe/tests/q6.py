@@ -21,7 +21,7 @@ def values_of(image):
     name="five rows and an idle expert",
     points=2,
     hidden=False,
-    failure_message="Count how often each index occurs and divide by the number of rows. An idle expert has the load 0.",
+    failure_message="Count how often each index occurs and divide by the number of rows. An idle expert has load 0.",
 )
 def test_load(expert_load):
     found = expert_load(torch.tensor([0, 2, 2, 1, 2]), 4)

@@ -60,15 +60,16 @@ def test_shape(MoE):
     failure_message="With W_g = 0 all logits are 0, so both gate weights are 1/2 and the output is the mean of the "
     "two experts' outputs.",
 )
-def test_mean(MoE):
+def test_mean(MoE, expert_output):
     what = "MoE(d_model=3, d_ff=5, n_experts=2)"
     model = MoE(3, 5, 2).double()
     check_parameters(model, {"W_g": (3, 2)}, what=what)
-    first, second = experts_of(model, 2, what)
+    experts_of(model, 2, what)
     with torch.no_grad():
         model.W_g.zero_()
     x = normal(4, 3, seed=1)
-    check_close(model(x), (first(x) + second(x)) / 2, what=f"{what}(x) with W_g = 0")
+    expected = (expert_output(model, 0, x) + expert_output(model, 1, x)) / 2
+    check_close(model(x), expected, what=f"{what}(x) with W_g = 0")
 
 
 # The comparisons that are used above.

@@ -28,7 +28,7 @@ def test_shape(gate_gradient):
     name="two experts worked out by hand",
     points=3,
     hidden=False,
-    failure_message="Both weights are 1/2 and y = (2, 1). For expert 0, G . (E_0 - y) = (1, 1) . (2, -1) = 1, times 1/2.",
+    failure_message="Both weights are 1/2 and y = (2, 1). For expert 0, G . (E_0 - y) = 2 - 1 = 1, times 1/2.",
 )
 def test_hand(gate_gradient):
     outputs = torch.tensor([[4.0, 0.0], [0.0, 2.0]]).double()

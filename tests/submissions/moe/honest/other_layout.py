@@ -1,4 +1,4 @@
-"""The gate by repeated argmax; experts of another layout, with one that is a bilinear product; every expert called, if need be with no rows."""
+"""The gate by repeated argmax; experts of another layout; every expert called, if need be with no rows."""
 
 import math
 
@@ -33,6 +33,14 @@ def run_with_experts(model, functions, x):
         return model(x)
     finally:
         model.experts = own
+
+
+def expert_output(model, e, x):
+    return model.experts[e](x)
+
+
+def linear_mixture(x, weights, matrices):
+    return dispatch(x, weights, [lambda rows, matrix=matrix: rows @ matrix for matrix in matrices])
 
 
 def must(condition, message="the arguments do not fit"):

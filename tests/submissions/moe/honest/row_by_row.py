@@ -33,6 +33,14 @@ def run_with_experts(model, functions, x):
         model.experts = own
 
 
+def expert_output(model, e, x):
+    return model.experts[e](x)
+
+
+def linear_mixture(x, weights, matrices):
+    return dispatch(x, weights, [lambda rows, matrix=matrix: rows @ matrix for matrix in matrices])
+
+
 def must(condition, message="the arguments do not fit"):
     if not condition:
         raise ValueError(message)
