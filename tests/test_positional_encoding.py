@@ -99,12 +99,16 @@ def test_honest_styles(grade, path):
     assert result.score == ASSIGNMENT.possible, text(result)
 
 
+# In place of a training that cannot depend on what is wrong in another question: a second for each submission.
+UNTRAINED = "order_accuracy = lambda use_encoding, seed=0: 0.99 if use_encoding else 0.5\n"
+
+
 def wrong(key, replaces):
     """A zip whose one wrong answer is that misconception."""
     stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
     source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
     source = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
-    main = f"from right import *\nfrom wrong import {key} as {replaces}\n"
+    main = f"from right import *\n{UNTRAINED}from wrong import {key} as {replaces}\n"
     return archive({"positional_encoding.py": main, "right.py": script(right_cells()), "wrong.py": source})
 
 
@@ -141,7 +145,7 @@ WRONG_PLOTS = {
 def test_wrong_plots(grade, change):
     """What is wrong with a picture costs its question."""
     extra = f"right_plot = plot_encoding\ndef plot_encoding(encoding, ax=None):\n    ax = right_plot(encoding, ax)\n{WRONG_PLOTS[change]}\n    return ax\n"
-    result = grade("plot.py", complete(f"from right import *\n{extra}"))
+    result = grade("plot.py", complete(f"from right import *\n{UNTRAINED}{extra}"))
     assert lost(result) == {"q4"}
 
 
@@ -149,7 +153,7 @@ def test_default_dtype_of_the_encoding(grade):
     """float32 whatever the default is, or float64 whatever it is, costs points in q1."""
     for method in ("float", "double"):
         extra = f"e = sinusoidal_encoding\ndef sinusoidal_encoding(*a, **k): return e(*a, **k).{method}()\n"
-        assert lost(grade("dtype.py", complete(f"from right import *\n{extra}"))) == {"q1"}
+        assert lost(grade("dtype.py", complete(f"from right import *\n{UNTRAINED}{extra}"))) == {"q1"}
 
 
 def test_fitted_rotation(grade):
@@ -159,15 +163,37 @@ def relative_rotation(offset, d_model, base=10000.0):
     encoding = sinusoidal_encoding(60, d_model, base).double()
     return torch.linalg.lstsq(encoding[20:40], encoding[20 + offset : 40 + offset]).solution.T
 """
-    result = grade("fitted.py", complete(f"from right import *\n{extra}"))
+    result = grade("fitted.py", complete(f"from right import *\n{UNTRAINED}{extra}"))
     question = result.questions[1]
     assert question.score == 0
     assert "linalg_lstsq" in question.policy
 
 
 FEEDBACK = {
-    "cosine_where_sine": """""",
-    "rotation_transposed": """""",
+    "cosine_where_sine": """\
+Your `sinusoidal_encoding` behaves exactly like an encoding with cosines in the even columns and sines in the odd ones.
+Hint: Column 0 is even. What is it at position 0?
+
+passed: shape (2 of 2)
+FAILED: position 0 (0 of 2)
+    sinusoidal_encoding(1, 6) is wrong in 6 of 6 numbers. The first one is at index [0, 0]: expected 0, found 1. The largest error is 1; 0.0001 is allowed.
+    Hint: All angles are 0 at position 0: the even columns are sin 0 = 0, the odd ones cos 0 = 1.
+FAILED: two rows worked out by hand (0 of 2)
+    sinusoidal_encoding(2, 4, 100.0) is wrong in 8 of 8 numbers. The first one is at index [0, 0]: expected 0, found 1. The largest error is 1; 0.0001 is allowed.
+    Hint: With base 100 and d_model = 4 the speeds are 1 and 1/10, so position 1 is sin 1, cos 1, sin 0.1, cos 0.1.\
+""",
+    "rotation_transposed": """\
+Your `relative_rotation` behaves exactly like the rotation transposed: it goes back instead of ahead.
+Hint: The vectors are (sin, cos), not (cos, sin). Apply your matrix to PE[0] for a small offset: which sign must the sine have?
+
+passed: shape, and no move at all (2 of 2)
+FAILED: one pair, worked out by hand (0 of 2)
+    relative_rotation(1, 2) is wrong in 2 of 4 numbers. The first one is at index [0, 1]: expected 0.841471, found -0.841471. The largest error is 1.7; 1e-06 is allowed.
+    Hint: With d_model = 2 there is one pair of speed 1. M must take (sin p, cos p) to (sin(p + 1), cos(p + 1)) = (cos 1 sin p + sin 1 cos p, -sin 1 sin p + cos 1 cos p).
+FAILED: the same matrix for every position (0 of 2)
+    M @ PE[p], with M = relative_rotation(3, 4, 100.0) and one row for each p, is wrong in 18 of 20 numbers. The first one is at index [0, 0]: expected 0.14112, found -0.14112. The largest error is 0.59; 0.0001 is allowed.
+    Hint: M @ PE[p] must be PE[p + offset]. Pair i turns by offset * base ** (-2i / d_model); its block stands in rows and columns 2i and 2i + 1.\
+""",
 }
 
 

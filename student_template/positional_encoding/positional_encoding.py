@@ -185,11 +185,11 @@ def hands_of_the_clock() -> Figure:
         waves.plot(sine, color=colour, label=f"column {2 * pair}")
     circles.set(xlabel="sine column", ylabel="cosine column", title="positions 0-7: each pair is a hand")
     circles.set_aspect("equal")
-    circles.legend(loc="lower left")
+    circles.legend(loc="center left")
     waves.set(
         xlabel="position $p$", ylabel="$PE[p, 2i]$", title="the sines: each pair slower than the one before"
     )
-    waves.legend(loc="lower left")
+    waves.legend(loc="upper right")
     return figure
 
 

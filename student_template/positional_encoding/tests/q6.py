@@ -59,12 +59,11 @@ def test_share(order_accuracy):
 
 
 @test_case(
-    name="better than a coin with the encoding",
-    points=2,
+    name="near-perfect with the encoding",
+    points=3,
     hidden=False,
-    failure_message="Does the encoding reach the model, in training and in the test? The recipe above the stub "
-    "learns the "
-    "task in half a second.",
+    failure_message="Does the encoding reach the model, in training and in the test? With Adam, learning rate "
+    "0.01, batches of 128 and 250 steps the accuracy is 0.99 and more.",
 )
-def test_better(order_accuracy):
-    check_learned(order_accuracy, 0.7)
+def test_near_perfect(order_accuracy):
+    check_learned(order_accuracy, 0.9)

@@ -1,6 +1,6 @@
 """Each answer out of another one: the encoding by turning, the similarity from encodings, the spectrum by an SVD."""
 
-# ruff: noqa: F403, F405, I001  "right" stands for the cells that were handed out
+# ruff: noqa: F403, F405  "right" stands for the cells that were handed out
 
 from right import *
 

@@ -1,6 +1,6 @@
 """Plain loops over numbers; the matrix from two masks; a mesh with positions to the right."""
 
-# ruff: noqa: F403, F405, I001  "right" stands for the cells that were handed out
+# ruff: noqa: F403, F405  "right" stands for the cells that were handed out
 
 import math
 
