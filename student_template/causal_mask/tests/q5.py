@@ -33,11 +33,9 @@ def functions_run(function, *args):
     """What the call returned, and the names of the torch functions that ran in it."""
     with Listening() as listening:
         found = function(*args)
-    session = getattr(function, "_session", None)
-    if session is None:
-        return found, listening.names
-    # In the grader, your code runs in a process of its own, which keeps the same list.
-    return found, {part for path in session.operators if "::" not in path for part in path.split(".")[-1:]}
+    # In the grader, your code runs in a process of its own, which keeps the same list under full names.
+    elsewhere = {path.split(".")[-1] for path in getattr(function, "operators", ()) if "::" not in path}
+    return found, listening.names | elsewhere
 
 
 def check_times(found, what):
