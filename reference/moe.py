@@ -308,8 +308,9 @@ draw(gate_along_a_line, needs="q1")
 # $y = \tfrac34 \cdot 2x - \tfrac14 x = 1.25\, x$.
 #
 # **In two steps.** Begin with the plain sum over all experts, whose values are right also with `top_k`, since
-# the other weights are 0. Then, after q3, come back and let `forward` call your `dispatch`: with `top_k`, an
-# expert must see only the rows that are routed to it.
+# the other weights are 0. Then, after q3, come back and let `forward` call your `dispatch` when there is a
+# `top_k`: an expert must then see only the rows that are routed to it. The check of q2 asks for the first step;
+# both are graded.
 #
 # <details><summary>Hint: a sum over experts</summary>
 # The weight of expert e is <code>weights[..., e]</code>, one number a row, and its output is one vector a row.
@@ -369,7 +370,10 @@ class MoE(nn.Module):
             ValueError: the last dimension of x is not d_model.
         """
         # BEGIN SOLUTION
-        return dispatch(x, gate(x, self.W_g, self.top_k), self.experts)
+        weights = gate(x, self.W_g, self.top_k)
+        if self.top_k is None:
+            return sum(weights[..., e, None] * expert(x) for e, expert in enumerate(self.experts))
+        return dispatch(x, weights, self.experts)  # of q3
         # END SOLUTION
 
 

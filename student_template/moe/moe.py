@@ -281,8 +281,9 @@ draw(gate_along_a_line, needs="q1")
 # $y = \tfrac34 \cdot 2x - \tfrac14 x = 1.25\, x$.
 #
 # **In two steps.** Begin with the plain sum over all experts, whose values are right also with `top_k`, since
-# the other weights are 0. Then, after q3, come back and let `forward` call your `dispatch`: with `top_k`, an
-# expert must see only the rows that are routed to it.
+# the other weights are 0. Then, after q3, come back and let `forward` call your `dispatch` when there is a
+# `top_k`: an expert must then see only the rows that are routed to it. The check of q2 asks for the first step;
+# both are graded.
 #
 # <details><summary>Hint: a sum over experts</summary>
 # The weight of expert e is <code>weights[..., e]</code>, one number a row, and its output is one vector a row.

@@ -1,5 +1,7 @@
 """q6: expert_load(assignments, n_experts) and plot_regions(assignments, extent, ax=None)."""
 
+import sys
+
 import torch
 from otter.test_files import test_case
 
@@ -8,6 +10,12 @@ name = "q6"
 all_or_nothing = False
 LOAD = "expert_load(assignments, n_experts)"
 PLOT = "plot_regions(assignments, extent)"
+
+
+def close_figures():
+    """Keep the figures of this test out of the student's notebook."""
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @test_case(
@@ -33,6 +41,7 @@ def test_plot(plot_regions):
     assert ax is not None, (
         f"{PLOT} returned None: it is not implemented yet, or its return statement is missing."
     )
+    close_figures()
     assert hasattr(ax, "get_images"), f"{PLOT} must return the axes that it drew into."
     assert len(ax.get_images()) == 1, f"{PLOT} must draw one image, but there are {len(ax.get_images())}."
     assert ax.get_xlabel() and ax.get_ylabel(), f"In {PLOT}, both axes need a label."
