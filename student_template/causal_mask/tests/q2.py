@@ -1,0 +1,116 @@
+"""q2: causal_attention(q, k, v), judged against PyTorch's own with is_causal=True."""
+
+import math
+
+import torch
+from otter.test_files import test_case
+
+OK_FORMAT = False
+name = "q2"
+all_or_nothing = False
+CALL = "causal_attention(q, k, v)"
+
+
+def normal(*shape, seed, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+@test_case(
+    name="shape and dtype",
+    points=1,
+    hidden=False,
+    failure_message="There is one output for each position, as long as a value: (..., n, d_v), in the dtype of q.",
+)
+def test_shape(causal_attention):
+    q, k, v = normal(2, 4, 5, seed=0), normal(2, 4, 5, seed=1), normal(2, 4, 6, seed=2)
+    found = check_shape(causal_attention(q, k, v), (2, 4, 6), what=CALL)
+    assert found.dtype == q.dtype, (
+        f"The output has dtype {found.dtype}, but {q.dtype}, that of q, was expected."
+    )
+
+
+@test_case(
+    name="running means",
+    points=3,
+    hidden=False,
+    failure_message="All scores are 0, so each position takes the plain mean of its own value and those "
+    "before it: 6, then (6 + 0) / 2, then (6 + 0 + 3) / 3.",
+)
+def test_running_means(causal_attention):
+    q = torch.zeros(3, 2, dtype=torch.float64)
+    v = torch.tensor([[6.0], [0.0], [3.0]], dtype=torch.float64)
+    expected = torch.tensor([[6.0], [3.0], [3.0]], dtype=torch.float64)
+    check_close(causal_attention(q, q, v), expected, what="causal_attention(q, k, v) with q and k of zeros")
+
+
+@test_case(
+    name="a mean worked out by hand",
+    points=3,
+    hidden=False,
+    failure_message="d is 4, so scores are divided by 2. The second position has the scores ln 3 and 0, the "
+    "exponentials 3 and 1 and the weights 3/4 and 1/4; the third key is in its future.",
+)
+def test_hand(causal_attention):
+    q = torch.tensor([[0.0, 0, 0, 5], [2.0, 0, 0, 0], [0.0, 0, 0, 0]], dtype=torch.float64)
+    k = torch.tensor([[math.log(3), 1, 0, 0], [0.0, 0, 1, 0], [4.0, 0, 0, 1]], dtype=torch.float64)
+    v = torch.tensor([[4.0, 0.0], [8.0, 100.0], [-3.0, 50.0]], dtype=torch.float64)
+    expected = torch.tensor([[4.0, 0.0], [5.0, 25.0], [3.0, 50.0]], dtype=torch.float64)
+    check_close(causal_attention(q, k, v), expected, what=CALL)
+
+
+# The comparisons that are used above.
+
+from collections.abc import Callable, Sequence
+
+
+def check_close(found: object, expected: torch.Tensor, *, tolerance: float = 1e-9, what: str) -> None:
+    """Pass if `found` has the shape and dtype of `expected`, and each number is within `tolerance` (absolute) of it."""
+    tensor = check_shape(found, expected.shape, what=what)
+    check_dtype(tensor, expected.dtype, what=what)
+    if not tensor.is_floating_point() and torch.equal(tensor, expected):
+        return
+    if tensor.is_floating_point() and (not tensor.numel() or (tensor - expected).abs().max() <= tolerance):
+        return  # the usual case; NaN is not smaller than anything and goes on
+    same = tensor == expected
+    error = torch.where(same, 0.0, (tensor.double() - expected.double()).abs()).detach()
+    wrong = ~(error <= tolerance)  # written so that NaN counts as wrong
+    if not wrong.any():
+        return
+    index = wrong.nonzero()[0].tolist()
+    place = f" at index {index}" if index else ""
+    expected_here, found_here = expected[tuple(index)].item(), tensor[tuple(index)].item()
+    verdict = (
+        f"{what} is wrong in {int(wrong.sum())} of {wrong.numel()} numbers."
+        f" The first one is{place}: expected {expected_here:.6g}, found {found_here:.6g}."
+    )
+    if not tensor.isfinite().all():
+        raise AssertionError(f"{verdict} NaN or infinity appears where a finite number was expected.")
+    raise AssertionError(
+        f"{verdict} The largest error is {error.max().item():.2g}; {tolerance:g} is allowed."
+    )
+
+
+def check_returned(found: object, *, what: str) -> None:
+    """Pass if something was returned at all."""
+    if found is None:
+        raise AssertionError(
+            f"{what} returned None: it is not implemented yet, or its return statement is missing."
+        )
+
+
+def check_shape(found: object, shape: Sequence[int], *, what: str) -> torch.Tensor:
+    """Pass if `found` is a tensor of this shape; the tensor is returned."""
+    check_returned(found, what=what)
+    if not isinstance(found, torch.Tensor):
+        raise AssertionError(
+            f"{what} returned a value of type {type(found).__name__}, but a torch.Tensor was expected."
+        )
+    if tuple(found.shape) != tuple(shape):
+        raise AssertionError(f"{what} has shape {tuple(found.shape)}, but shape {tuple(shape)} was expected.")
+    return found
+
+
+def check_dtype(found: torch.Tensor, dtype: torch.dtype, *, what: str) -> None:
+    """Pass if the tensor has this dtype."""
+    if found.dtype != dtype:
+        raise AssertionError(f"{what} has dtype {found.dtype}, but {dtype} was expected.")

@@ -1,0 +1,99 @@
+"""q4: decode_step(q_t, k_cache, v_cache), judged against the last row of the full pass."""
+
+import math
+
+import torch
+from otter.test_files import test_case
+
+OK_FORMAT = False
+name = "q4"
+all_or_nothing = False
+CALL = "decode_step(q_t, k_cache, v_cache)"
+
+
+def normal(*shape, seed, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+@test_case(
+    name="one row",
+    points=1,
+    hidden=False,
+    failure_message="One query gives one output, as long as a value: (..., 1, d_v), in the dtype of q_t.",
+)
+def test_shape(decode_step):
+    q_t, k, v = normal(2, 1, 5, seed=0), normal(2, 4, 5, seed=1), normal(2, 4, 6, seed=2)
+    found = check_shape(decode_step(q_t, k, v), (2, 1, 6), what=CALL)
+    assert found.dtype == q_t.dtype, f"The output has dtype {found.dtype}, but {q_t.dtype} was expected."
+
+
+@test_case(
+    name="a step worked out by hand",
+    points=2,
+    hidden=False,
+    failure_message="d is 4, so scores are divided by 2: they are 0 and ln 3, the weights 1/4 and 3/4. "
+    "The newest query sees every key in the cache.",
+)
+def test_hand(decode_step):
+    q_t = torch.tensor([[2.0, 0, 0, 0]], dtype=torch.float64)
+    k = torch.tensor([[0.0, 1, 0, 0], [math.log(3), 0, 1, 0]], dtype=torch.float64)
+    v = torch.tensor([[0.0, 4.0], [8.0, 0.0]], dtype=torch.float64)
+    check_close(decode_step(q_t, k, v), torch.tensor([[6.0, 1.0]], dtype=torch.float64), what=CALL)
+
+
+# The comparisons that are used above.
+
+from collections.abc import Callable, Sequence
+
+
+def check_close(found: object, expected: torch.Tensor, *, tolerance: float = 1e-9, what: str) -> None:
+    """Pass if `found` has the shape and dtype of `expected`, and each number is within `tolerance` (absolute) of it."""
+    tensor = check_shape(found, expected.shape, what=what)
+    check_dtype(tensor, expected.dtype, what=what)
+    if not tensor.is_floating_point() and torch.equal(tensor, expected):
+        return
+    if tensor.is_floating_point() and (not tensor.numel() or (tensor - expected).abs().max() <= tolerance):
+        return  # the usual case; NaN is not smaller than anything and goes on
+    same = tensor == expected
+    error = torch.where(same, 0.0, (tensor.double() - expected.double()).abs()).detach()
+    wrong = ~(error <= tolerance)  # written so that NaN counts as wrong
+    if not wrong.any():
+        return
+    index = wrong.nonzero()[0].tolist()
+    place = f" at index {index}" if index else ""
+    expected_here, found_here = expected[tuple(index)].item(), tensor[tuple(index)].item()
+    verdict = (
+        f"{what} is wrong in {int(wrong.sum())} of {wrong.numel()} numbers."
+        f" The first one is{place}: expected {expected_here:.6g}, found {found_here:.6g}."
+    )
+    if not tensor.isfinite().all():
+        raise AssertionError(f"{verdict} NaN or infinity appears where a finite number was expected.")
+    raise AssertionError(
+        f"{verdict} The largest error is {error.max().item():.2g}; {tolerance:g} is allowed."
+    )
+
+
+def check_returned(found: object, *, what: str) -> None:
+    """Pass if something was returned at all."""
+    if found is None:
+        raise AssertionError(
+            f"{what} returned None: it is not implemented yet, or its return statement is missing."
+        )
+
+
+def check_shape(found: object, shape: Sequence[int], *, what: str) -> torch.Tensor:
+    """Pass if `found` is a tensor of this shape; the tensor is returned."""
+    check_returned(found, what=what)
+    if not isinstance(found, torch.Tensor):
+        raise AssertionError(
+            f"{what} returned a value of type {type(found).__name__}, but a torch.Tensor was expected."
+        )
+    if tuple(found.shape) != tuple(shape):
+        raise AssertionError(f"{what} has shape {tuple(found.shape)}, but shape {tuple(shape)} was expected.")
+    return found
+
+
+def check_dtype(found: torch.Tensor, dtype: torch.dtype, *, what: str) -> None:
+    """Pass if the tensor has this dtype."""
+    if found.dtype != dtype:
+        raise AssertionError(f"{what} has dtype {found.dtype}, but {dtype} was expected.")

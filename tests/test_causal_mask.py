@@ -1,0 +1,298 @@
+"""The causal_mask assignment through the real grader: right answers earn all, wrong ones lose their question alone."""
+
+# ruff: noqa: E501  the lines of feedback are as long as students get them
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autograder import submission, suite
+from autograder.assignment import load
+from autograder.diagnosis import load_misconceptions, load_reference
+from autograder.grading import Judge
+from autograder.report import gradescope
+from autograder.sandbox.session import Sandbox
+from tests.build_submissions import archive, notebook, script
+
+ROOT = Path(__file__).parents[1]
+ASSIGNMENT = load("causal_mask", ROOT)
+POINTS = {question.name: question.points for question in ASSIGNMENT.questions}
+FOLDER = ROOT / "tests" / "submissions" / "causal_mask" / "honest"
+HONEST = {path.name: path.read_bytes() for path in sorted(FOLDER.glob("*.py"))}
+STUBS = {path.name: path.read_bytes() for path in sorted(ASSIGNMENT.template.glob("causal_mask.*"))}
+MISCONCEPTIONS = load_misconceptions(ASSIGNMENT)
+CELLS = [
+    re.sub(r"^ *# (BEGIN|END) SOLUTION.*\n?", "", cell.source, flags=re.M).strip("\n")
+    for cell in submission.read(ASSIGNMENT.reference, "", ASSIGNMENT).cells
+]
+pytestmark = pytest.mark.slow
+
+SUBMISSIONS = {
+    "reference.py": ASSIGNMENT.reference.read_bytes(),
+    "reference.ipynb": notebook(CELLS),
+    **HONEST,
+}
+
+
+def misconception(wrong):
+    """A zip whose one wrong answer is that misconception; all other names, also when called by others, are right."""
+    stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
+    source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
+    source = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
+    main = f"from right import *\nfrom wrong import {wrong.key} as {wrong.replaces}\n"
+    return archive({"causal_mask.py": main, "right.py": script(CELLS), "wrong.py": source})
+
+
+def with_answer(answer):
+    """The reference as a script, with one answer replaced by a later one."""
+    return f"{script(CELLS)}# %%\n{answer}".encode()
+
+
+# A library answer, and the questions that it loses for it. q5 must call the library: it is in all right answers.
+LIBRARY = {
+    "functional": ("q2", "def causal_attention(q, k, v):\n"
+                   "    return F.scaled_dot_product_attention(q, k, v, is_causal=True)\n"),
+    "operator": ("q2", "def causal_attention(q, k, v):\n"
+                 "    return torch.ops.aten.scaled_dot_product_attention(q, k, v, is_causal=True)\n"),
+    "binding": ("q2", "def causal_attention(q, k, v):\n"
+                "    return torch._C._nn.scaled_dot_product_attention(q, k, v, is_causal=True)\n"),
+    "influence": ("q3", "def influence(q, k, v):\n"
+                  "    f = lambda values: F.scaled_dot_product_attention(q, k, values, is_causal=True)\n"
+                  "    return torch.autograd.functional.jacobian(f, v).square().sum((1, 3)).sqrt()\n"),
+    "step": ("q4", "def decode_step(q_t, k_cache, v_cache):\n"
+             "    return F.scaled_dot_product_attention(q_t, k_cache, v_cache)\n"),
+}  # fmt: skip
+
+TIMES = """
+import time
+def clock(call, repeats):
+    readings = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        readings.append(time.perf_counter() - start)
+    return sorted(readings)[repeats // 2]
+def time_attention(n, d, repeats):
+    if min(n, d, repeats) < 1:
+        raise ValueError("too small")
+    q, k, v = (torch.randn(1, 1, n, d) for _ in range(3))
+    mine = lambda: causal_attention(q, k, v)
+    library = lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    own, other = clock({own}, repeats), clock({other}, repeats)
+    {last}
+    return {{"own_seconds": own, "torch_seconds": other, "ratio": {ratio}}}
+"""
+DISHONEST = {  # what is wrong with the times: (differences, phrase of the feedback)
+    "library_never_timed": ({"other": "mine"}, "F.scaled_dot_product_attention did not run"),
+    "own_never_timed": ({"own": "library"}, "No softmax of your own ran"),
+    "ratio_upside_down": ({"ratio": "other / own"}, "but own_seconds / torch_seconds is"),
+    "sums": ({"last": "own, other = repeats * own, repeats * other"}, "seconds in all, but"),
+    "milliseconds": ({"last": "own, other = 1000 * own, 1000 * other"}, "seconds in all, but"),
+    "invented": ({"last": "own, other = 1e-5, 2e-5"}, "a longer sequence must take longer"),
+    "zero": ({"last": "own = 0.0"}, "a number above 0, and finite"),
+}
+RIGHT_TIMES = {"own": "mine", "other": "library", "last": "pass", "ratio": "own / other"}
+
+
+# misconception: (visible entry, entry that is published later) of its question
+FEEDBACK = {
+    "upper_left": (
+        """\
+Your `causal_mask` behaves exactly like a cache aligned at the upper left instead of the lower right.
+Hint: The newest query belongs to the newest key: the last row must see everything. By how much is the border moved?
+
+passed: shape and dtype (1 of 1)
+passed: three positions (2 of 2)
+FAILED: two new positions after a cache of two (0 of 2)
+    causal_mask(2, 4) is wrong in 4 of 8 entries. The first one is at index [0, 1]: may query 0 attend to key 1? True was expected, False found.
+    Hint: The newest query belongs to the newest key: the lower right corner is the fixed point, and the last row sees everything.\
+""",
+        """\
+FAILED: other lengths (0 of 2)
+    causal_mask(3, 8) is wrong in 15 of 24 entries. The first one is at index [0, 1]: may query 0 attend to key 1? True was expected, False found.
+    Hint: Query i may see key j if j <= i + (m - n).
+FAILED: with a cache, the last rows of the whole triangle (0 of 2)
+    causal_mask(1, 9) is wrong in 8 of 9 entries. The first one is at index [0, 1]: may query 0 attend to key 1? True was expected, False found.
+    Hint: A cache changes what is computed, not who sees whom: the mask for n new positions is the last n rows of the mask for all m.
+passed: no query, no key (1 of 1)
+passed: lengths that are refused (2 of 2)\
+""",
+    ),
+    "normalised_over_all_keys": (
+        """\
+Your `causal_attention` behaves exactly like weights normalised over all keys, later ones included: the mask came after the softmax.
+Hint: What is left of a row does not sum to 1, and later keys still act through the sum that it was divided by.
+
+passed: shape and dtype (1 of 1)
+FAILED: running means (0 of 3)
+    causal_attention(q, k, v) with q and k of zeros is wrong in 2 of 3 numbers. The first one is at index [0, 0]: expected 6, found 2. The largest error is 4; 1e-09 is allowed.
+    Hint: All scores are 0, so each position takes the plain mean of its own value and those before it: 6, then (6 + 0) / 2, then (6 + 0 + 3) / 3.
+FAILED: a mean worked out by hand (0 of 3)
+    causal_attention(q, k, v) is wrong in 3 of 6 numbers. The first one is at index [0, 0]: expected 4, found 0.282038. The largest error is 23; 1e-09 is allowed.
+    Hint: d is 4, so scores are divided by 2. The second position has the scores ln 3 and 0, the exponentials 3 and 1 and the weights 3/4 and 1/4; the third key is in its future.\
+""",
+        """\
+FAILED: values, with and without leading dimensions (0 of 3)
+    causal_attention(q, k, v) with shapes (2, 3, 5, 6), (2, 3, 5, 6), (2, 3, 5, 2) is wrong in 48 of 60 numbers. The first one is at index [0, 0, 0, 0]: expected 0.823571, found 0.183961. The largest error is 1.3; 1e-09 is allowed.
+    Hint: Check which size stands under the root, over which axis the softmax runs, and that forbidden scores are -inf before it. Leading dimensions are a stack of independent problems, and broadcast.
+FAILED: the future changes nothing (0 of 2)
+    the first 1 outputs of causal_attention(q, k, v), after later keys were changed, is wrong in 3 of 3 numbers. The first one is at index [0, 0]: expected 0.0292975, found 0.0127748. The largest error is 0.11; 1e-09 is allowed.
+    Hint: Change the keys and values after position i: the outputs up to i must stay as they are. Later keys must not even take part in the sum that normalises a row.
+FAILED: gradients (0 of 2)
+    the gradient of causal_attention(q, k, v) with respect to q is wrong in 30 of 40 numbers. The first one is at index [0, 0, 0]: expected 0, found -0.0280743. The largest error is 0.19; 1e-09 is allowed.
+    Hint: The output must be differentiable with respect to q, k and v, through the weights as well as the values; and no gradient may be NaN.
+FAILED: float32: ordinary and large scores (0 of 2)
+    causal_attention(q, k, v) in float32 is wrong in 70 of 80 numbers. The first one is at index [0, 0, 0]: expected 1.55074, found 0.192197. The largest error is 1.4; 1e-05 is allowed.
+    Hint: The result has the dtype of q. exp(150) overflows in float32: subtract each row's largest score first, of the permitted ones, for a forbidden score may be far larger than they are.
+passed: batches, lengths of 1 and 0, arguments left alone (1 of 1)
+passed: arguments that do not fit (1 of 1)\
+""",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def judge():
+    with Sandbox() as sandbox:
+        yield Judge(ASSIGNMENT, sandbox)
+
+
+@pytest.fixture(scope="module")
+def grade(judge, tmp_path_factory):
+    """Grades the content of a file, once: what Gradescope is told, as a dict."""
+    folder, known = tmp_path_factory.mktemp("graded"), {}
+
+    def graded(name, content):
+        if content not in known:
+            path = folder / name
+            path.write_bytes(content)
+            result = judge.grade(submission.read(path, name, ASSIGNMENT))
+            known[content] = json.loads(json.dumps(gradescope.to_dict(result, ASSIGNMENT)))
+        return known[content]
+
+    return graded
+
+
+def lost(result):
+    """The scores of the questions that lost points."""
+    scores = result["extra_data"]["questions"]
+    return {question: score for question, score in scores.items() if score < POINTS[question]}
+
+
+def text(result, question=""):
+    """All that a student reads about a submission, or about one question of it."""
+    return "\n".join(e["output"] for e in result["tests"] if e["name"].startswith(question))
+
+
+def test_points_and_cases():
+    """The points add up, at least half of each question's are hidden, and each case has its own name and a hint."""
+    for question, file in suite.load(ASSIGNMENT).items():
+        hidden = [case for case in file.test_cases if case.hidden]
+        assert sum(case.points for case in file.test_cases) == POINTS[question]
+        assert sum(case.points for case in hidden) >= POINTS[question] / 2
+        assert 2 <= len(file.test_cases) - len(hidden) <= 3
+        assert len({case.name for case in file.test_cases}) == len(file.test_cases)
+        assert all(c.failure_message and "hidden" not in c.failure_message.lower() for c in file.test_cases)
+
+
+@pytest.mark.parametrize("name", SUBMISSIONS)
+def test_right_answers_earn_everything(grade, name):
+    result = grade(name, SUBMISSIONS[name])
+    assert lost(result) == {}, text(result)
+    assert result["score"] == ASSIGNMENT.possible
+    assert result["extra_data"]["diagnoses"] == {}
+
+
+def test_there_are_enough_of_them():
+    """Four complete honest styles are four for each question; and the listed misconceptions are all there."""
+    assert len(HONEST) >= 4
+    assert len(MISCONCEPTIONS) >= 8
+    assert {m.question for m in MISCONCEPTIONS} == {"q1", "q2", "q3", "q4"}
+
+
+def test_untouched_stub(grade):
+    for name, content in STUBS.items():
+        result = grade(name, content)
+        assert result["score"] == 0
+        public = [entry["output"] for entry in result["tests"] if entry["visibility"] == "visible"]
+        assert public == ["This question is not implemented yet."] * len(POINTS)
+        assert "stopped with an error" not in result["output"]
+
+
+@pytest.mark.parametrize("wrong", MISCONCEPTIONS, ids=lambda m: f"{m.question}-{m.key}")
+def test_misconception(grade, wrong):
+    """It loses points in its question alone, and the feedback has its name and its hint."""
+    result = grade("wrong.zip", misconception(wrong))
+    assert set(lost(result)) == {wrong.question}, text(result)
+    assert result["extra_data"]["diagnoses"] == {wrong.question: wrong.key}
+    assert f"Your `{wrong.replaces}` behaves exactly like {wrong.name}." in text(result, wrong.question)
+    assert f"Hint: {wrong.hint}" in text(result, wrong.question)
+
+
+@pytest.mark.parametrize("key", FEEDBACK)
+def test_feedback_to_the_letter(grade, key):
+    """What a student reads now and later about two known mistakes: a change of a text is seen here first."""
+    (wrong,) = (m for m in MISCONCEPTIONS if m.key == key)
+    entries = [
+        e for e in grade("wrong.zip", misconception(wrong))["tests"] if e["name"].startswith(wrong.question)
+    ]
+    assert tuple(entry["output"] for entry in entries) == FEEDBACK[key]
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_library_answer(grade, name):
+    """The question earns nothing, and the student is told why."""
+    question, answer = LIBRARY[name]
+    result = grade("library.py", with_answer(answer))
+    assert lost(result)[question] == 0
+    assert "0 points: this question is to be written from scratch" in text(result, question)
+    assert "q5" not in lost(result) or name in ("functional", "operator", "binding")
+
+
+def test_times_in_plain_form_are_right(grade):
+    """What the dishonest ones are made from earns everything."""
+    result = grade("times.py", with_answer(TIMES.format(**RIGHT_TIMES)))
+    assert lost(result) == {}, text(result)
+
+
+@pytest.mark.parametrize("name", DISHONEST)
+def test_dishonest_times(grade, name):
+    """Times that are not those of both functions lose q5 and nothing else."""
+    changes, says = DISHONEST[name]
+    result = grade("times.py", with_answer(TIMES.format(**{**RIGHT_TIMES, **changes})))
+    assert set(lost(result)) == {"q5"}, text(result)
+    assert says in text(result, "q5")
+
+
+def test_plain_otter_sees_the_same():
+    """The cases of q5 listen to functions of the same process too: the reference passes, dishonest times do not."""
+    names = load_reference(ASSIGNMENT)
+    file = suite.load(ASSIGNMENT)["q5"]
+    file.run(names)
+    assert all(r.passed for r in file.test_case_results), [r.message for r in file.test_case_results]
+    exec(TIMES.format(**{**RIGHT_TIMES, "other": "mine"}), names)
+    file.run(names)
+    assert "did not run" in file.test_case_results[0].message
+
+
+def test_notebook_runs_from_top_to_bottom(tmp_path):
+    """The reference as a notebook, by nbconvert, without an error, with its four figures."""
+    import jupytext
+    import nbformat
+
+    book = jupytext.reads(ASSIGNMENT.reference.read_text(encoding="utf-8"), fmt="py:percent")
+    book.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    path = tmp_path / "causal_mask.ipynb"
+    nbformat.write(book, path)
+    command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "notebook", "--inplace", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    outputs = [o for cell in nbformat.read(path, 4).cells for o in cell.get("outputs", [])]
+    assert sum("image/png" in o.get("data", {}) for o in outputs) == 4
+    assert not any("appears once" in o.get("text", "") for o in outputs)
