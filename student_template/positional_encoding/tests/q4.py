@@ -1,5 +1,7 @@
 """q4: plot_encoding(encoding, ax=None). What was drawn is read off the axes."""
 
+import sys
+
 import torch
 from otter.test_files import test_case
 
@@ -33,8 +35,15 @@ def heat_map(ax):
     return None
 
 
+def put_away():
+    """A notebook would show every figure that a check left open."""
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 def check_axes(ax, *, what):
     """Pass if something like axes was returned; what was drawn in it is returned."""
+    put_away()
     check_returned(ax, what=what)
     if not hasattr(ax, "get_children"):
         raise AssertionError(f"{what} did not return matplotlib Axes: return the axes that you drew in.")
