@@ -64,7 +64,7 @@ class Result:
         status: "graded"; "failed" (the submission cannot be read); "error" (the grader's own fault).
         message: what the student should know about the submission as a whole.
         detail: for staff.
-        files: the judged test files, as Otter's `GradingResults` takes them.
+        layers: what confined the student's code.
     """
 
     submission: str

@@ -2,10 +2,10 @@
 
 Three kinds of names: torch functions ("torch.nn.functional.softmax"), modules that were called
 ("torch.nn.modules.linear.Linear") and aten operators ("aten::_softmax"). All are recorded in the first call of each of
-a question's names and in its first backward pass; recording every call would double the time of grading (measured:
-70 ms more on 75 ms for a submission to `attention`). What a question forbids is watched in every call and thread:
-modules by a hook, functions by wrappers that stand in their place before the student's first cell runs, aten operators
-by kernels that raise in place of the real ones.
+a question's names, and aten operators in its first backward pass; recording every call would double the time of
+grading (measured: 70 ms more on 75 ms for a submission to `attention`). What a question forbids is watched in every
+call and thread: modules by a hook, functions by wrappers that stand in their place before the student's first cell
+runs, aten operators by kernels that raise in place of the real ones.
 
 All of it lives where the student's code lives: evidence about honest students, never proof against a determined one.
 """
