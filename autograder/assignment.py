@@ -33,6 +33,7 @@ class Limits:
     total_seconds: float
     memory_mb: int
     output_kb: int
+    training_seconds: float = 0.0  # one call that a fixture makes; 0: as `call_seconds`
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,43 @@ class Written:
 
 
 @dataclass(frozen=True)
+class Artifact:
+    """A file of tensors that is handed in beside the solution, such as trained weights.
+
+    Attributes:
+        name: The parameter by which tests, fixtures and figures ask for it.
+        file: Its base name, in the safetensors format.
+        max_mb: What is larger is not read.
+    """
+
+    name: str
+    file: str
+    max_mb: int
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number on the leaderboard.
+
+    Attributes:
+        value: The fixture that gives it.
+        order: "asc" where less is better, else "desc".
+    """
+
+    name: str
+    value: str
+    order: str = "desc"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the feedback: a function of `figures.py`."""
+
+    name: str
+    title: str
+
+
+@dataclass(frozen=True)
 class Assignment:
     """One assignment: what its TOML file says, and where its other files are."""
 
@@ -74,6 +112,9 @@ class Assignment:
     questions: tuple[Question, ...]
     written: tuple[Written, ...]
     limits: Limits
+    artifacts: tuple[Artifact, ...] = ()
+    leaderboard: tuple[Metric, ...] = ()
+    figures: tuple[Picture, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -94,6 +135,20 @@ class Assignment:
     def misconceptions(self) -> Path:
         """The known wrong answers."""
         return self.folder / "misconceptions.py"
+
+    @property
+    def fixtures(self) -> Path:
+        """What is computed once a submission, for several tests."""
+        return self.folder / "fixtures.py"
+
+    @property
+    def drawings(self) -> Path:
+        """The functions that draw the figures of the feedback."""
+        return self.folder / "figures.py"
+
+    def reference_artifact(self, artifact: Artifact) -> Path:
+        """The reference's own file of this kind."""
+        return self.root / "reference" / f"{self.slug}.{artifact.file}"
 
     @property
     def rubric(self) -> Path:
@@ -157,6 +212,7 @@ def load(slug: str, root: Path | None = None) -> Assignment:
     try:
         found = _assignment(slug, root, tomllib.loads(path.read_text(encoding="utf-8")))
         _check_questions(found)
+        _check_extras(found)
         _check_files(found)
     except (ValueError, OSError) as error:  # TOML and UTF-8 errors are ValueErrors too
         raise AssignmentError(f"{path.relative_to(root)}: {error}") from error
@@ -164,8 +220,9 @@ def load(slug: str, root: Path | None = None) -> Assignment:
 
 
 def _assignment(slug: str, root: Path, document: Mapping[str, Any]) -> Assignment:
-    known = {"title", "summary", "limits", "operators", "questions", "written"}
-    _check_keys(document, known, known - {"written", "operators"}, "the file")
+    required = {"title", "summary", "limits", "questions"}
+    optional = {"operators", "written", "artifacts", "leaderboard", "figures"}
+    _check_keys(document, required | optional, required, "the file")
     groups = {
         name: _texts(value, f"operators.{name}") for name, value in document.get("operators", {}).items()
     }
@@ -178,6 +235,9 @@ def _assignment(slug: str, root: Path, document: Mapping[str, Any]) -> Assignmen
         questions=tuple(replace(q, forbidden=_spelt_out(q.forbidden, groups)) for q in questions),
         written=_records(Written, document.get("written", []), "written"),
         limits=_record(Limits, document["limits"], "limits"),
+        artifacts=_records(Artifact, document.get("artifacts", []), "artifacts"),
+        leaderboard=_records(Metric, document.get("leaderboard", []), "leaderboard"),
+        figures=_records(Picture, document.get("figures", []), "figures"),
     )
 
 
@@ -258,6 +318,21 @@ def _check_questions(assignment: Assignment) -> None:
         _check_rests_on(question, questions)
 
 
+def _check_extras(assignment: Assignment) -> None:
+    for artifact in assignment.artifacts:
+        if not artifact.name.isidentifier() or not re.fullmatch(r"[\w-]+\.safetensors", artifact.file):
+            raise AssignmentError(
+                f"artifact {artifact.name!r}: a Python name and a file such as weights.safetensors."
+            )
+    for metric in assignment.leaderboard:
+        if metric.order not in ("asc", "desc"):
+            raise AssignmentError(
+                f"leaderboard {metric.name!r}: order is 'asc' or 'desc', not {metric.order!r}."
+            )
+    _check_unique((artifact.name for artifact in assignment.artifacts), "artifact")
+    _check_unique((picture.name for picture in assignment.figures), "figure")
+
+
 def _check_rests_on(question: Question, questions: Iterable[Question]) -> None:
     others = [other for other in questions if other is not question]
     unknown = sorted(set(question.rests_on) - {other.name for other in others})
@@ -277,7 +352,10 @@ def _check_unique(names: Iterable[str], what: str) -> None:
 def _check_files(assignment: Assignment) -> None:
     expected = [assignment.test_file(question.name) for question in assignment.questions]
     rubric = [assignment.rubric] if assignment.written else []
-    for path in (assignment.reference, *expected, assignment.misconceptions, *rubric):
+    needed = [assignment.fixtures] if assignment.leaderboard else []
+    needed += [assignment.drawings] if assignment.figures else []
+    needed += [assignment.reference_artifact(artifact) for artifact in assignment.artifacts]
+    for path in (assignment.reference, *expected, assignment.misconceptions, *rubric, *needed):
         if not path.is_file():
             raise AssignmentError(f"{path.relative_to(assignment.root)} is missing.")
     if stray := sorted(set((assignment.folder / "tests").glob("*.py")) - set(expected)):

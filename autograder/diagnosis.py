@@ -127,6 +127,14 @@ class Diagnostician:
         except Exception:  # a diagnosis is a courtesy: none is better than a grade lost
             return None
 
+    def named(self, key: str) -> Diagnosis | None:
+        """The misconception that a test itself has recognised."""
+        for known in self.misconceptions:
+            if known.key == key:
+                text = f"Your `{known.replaces}` behaves like {known.name}."
+                return Diagnosis(key, text, known.hint)
+        return None
+
     def _compared(self, record: Record) -> _Call:
         did, right = observed(record), replay(record, self.reference[_subject(record)])
         return _Call(record, did, right, wrong=not same_behaviour(did, right))

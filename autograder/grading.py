@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from autograder import diagnosis, suite
+from autograder import diagnosis, figures, fixtures, suite
 from autograder.assignment import Assignment, Question
 from autograder.diagnosis import Diagnosis
+from autograder.figures import Figure
+from autograder.fixtures import Fixtures
 from autograder.sandbox.host import Bounds, Code, Sandbox
 from autograder.sandbox.operators import matching, watchable
 from autograder.sandbox.remote import Namespace
@@ -65,6 +69,8 @@ class Result:
         message: what the student should know about the submission as a whole.
         detail: for staff.
         layers: what confined the student's code.
+        leaderboard: numbers to compare, by name.
+        figures: what the submission does, drawn.
     """
 
     submission: str
@@ -76,6 +82,8 @@ class Result:
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
     layers: list[str] = field(default_factory=list)
+    leaderboard: dict[str, float] = field(default_factory=dict)
+    figures: list[Figure] = field(default_factory=list)
 
     @property
     def score(self) -> float:
@@ -94,10 +102,13 @@ class Judge:
     def __init__(self, assignment: Assignment, sandbox: Sandbox) -> None:
         self.assignment = assignment
         self._sandbox = sandbox
-        self._suite = suite.load(assignment)
+        self._recipes = fixtures.load_recipes(assignment)
+        self._drawings = figures.load_drawings(assignment)
+        self._suite = suite.load(assignment, set(self._recipes))
         self._forbidden = {question.name: matching(question.forbidden) for question in assignment.questions}
         self._watched = watchable(name for question in assignment.questions for name in question.forbidden)
         self._reference: dict[str, Any] | None = None
+        self._right: Fixtures | None = None
         self._diagnostician: diagnosis.Diagnostician | None = None
         self._sound: dict[int, bool] = {}
         self._session: Session | None = None
@@ -115,7 +126,8 @@ class Judge:
         with Session(self._sandbox, _code(submission), _bounds(self.assignment), self._watched) as session:
             self._session = session
             names = [name for question in self.assignment.questions for name in question.defines]
-            namespace = Namespace(session, lambda name: _why_missing(name, session, submission), names)
+            student = Namespace(session, lambda name: _why_missing(name, session, submission), names)
+            namespace = self._fixtures(session, student, submission)
             self._used = {question.name: set() for question in self.assignment.questions}
             for hidden in (
                 False,
@@ -126,8 +138,9 @@ class Judge:
                     self._run(question, session, namespace, hidden)
             for question in self.assignment.questions:
                 result.questions.append(self._conclude(question, session, namespace, submission))
+            self._compare_and_draw(result, namespace)
             self._session = None
-            result.message = _message(submission, session.cell_errors)
+            result.message = _message(submission, session.cell_errors, namespace.notes)
         result.usage = session.usage
         if any(question.undecided for question in result.questions):
             result.status = "error"
@@ -135,16 +148,39 @@ class Judge:
         result.seconds = time.perf_counter() - started
         return result
 
+    def _fixtures(self, session: Session, names: Namespace, submission: Submission) -> Fixtures:
+        limits = self.assignment.limits
+        seconds = limits.training_seconds or limits.call_seconds
+        return Fixtures(
+            self.assignment,
+            self._recipes,
+            names,
+            submission.files,
+            lambda seed: session.fixture(seed, seconds),
+        )
+
+    def _compare_and_draw(self, result: Result, namespace: Fixtures) -> None:
+        """The leaderboard and the figures, from what the tests have computed."""
+        if not result.score:  # an untouched stub has nothing to show
+            return
+        for metric in self.assignment.leaderboard:
+            with suppress(Exception):
+                if math.isfinite(value := float(namespace.get(metric.value))):
+                    result.leaderboard[metric.name] = value
+        drawn = list(figures.draw(self.assignment, self._drawings, namespace))
+        result.figures = [figure for figure in drawn if isinstance(figure, Figure)]
+        result.detail = "\n".join(text for text in drawn if isinstance(text, str))
+
     # -------------------------------------------------------------------------------------------------- one question
 
-    def _run(self, question: Question, session: Session, namespace: Namespace, hidden: bool) -> None:
+    def _run(self, question: Question, session: Session, namespace: Fixtures, hidden: bool) -> None:
         session.begin_question(self._forbidden[question.name], question.name)
         self._suite[question.name].judge(namespace, self, hidden)
         session.callbacks.clear()
         self._used[question.name] |= session.operators
 
     def _conclude(
-        self, question: Question, session: Session, namespace: Namespace, submission: Submission
+        self, question: Question, session: Session, namespace: Fixtures, submission: Submission
     ) -> QuestionResult:
         file = self._suite[question.name]
         result = QuestionResult(question.name, question.title, file.score, question.points, file.cases)
@@ -160,7 +196,7 @@ class Judge:
         result: QuestionResult,
         question: Question,
         session: Session,
-        namespace: Namespace,
+        namespace: Fixtures,
         submission: Submission,
     ) -> None:
         """Looks for the mistake behind lost points.
@@ -176,6 +212,9 @@ class Judge:
         if self._diagnostician is None:
             known = diagnosis.load_misconceptions(self.assignment)
             self._diagnostician = diagnosis.Diagnostician(self._names_of_reference(), known)
+        if mistakes := [case.mistake for case in result.cases if case.mistake]:
+            result.diagnosis = self._diagnostician.named(mistakes[0])
+            return
         session.begin_question(self._forbidden[question.name], question.name)
         session.recorder = []
         self._suite[question.name].repeat(namespace, self)
@@ -192,11 +231,18 @@ class Judge:
         """Called by the suite for a case that failed: is the test itself sound? Asked once a case."""
         if id(case) not in self._sound:
             try:
-                suite.call(case, self._names_of_reference())
+                suite.call(case, self._right_names())
                 self._sound[id(case)] = True
             except Exception:
                 self._sound[id(case)] = False
         return self._sound[id(case)]
+
+    def _right_names(self) -> Fixtures:
+        """The reference with its own artifacts, for tests in this process."""
+        if self._right is None:
+            names, files = self._names_of_reference(), fixtures.reference_files(self.assignment)
+            self._right = Fixtures(self.assignment, self._recipes, names, files)
+        return self._right
 
     def _names_of_reference(self) -> dict[str, Any]:
         if self._reference is None:
@@ -292,9 +338,9 @@ _PLACE = re.compile(r" \([^()]+, line \d+\)$")  # a SyntaxError says it at its e
 _WORDS = ("Died", "TimedOut", "BadAnswer", "NotRun")  # their text is a sentence of its own
 
 
-def _message(submission: Submission, errors: list[CellError]) -> str:
+def _message(submission: Submission, errors: list[CellError], notes: list[str]) -> str:
     """What the student should know about the submission as a whole."""
-    lines = list(submission.notes)
+    lines = [*submission.notes, *notes]
     if errors:
         lines.append("Some of your code stopped with an error; what follows it in the same cell was not run:")
         lines += [f"- {_told(error, submission)}" for error in errors[:5]]

@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import torch
 
 from autograder.assignment import Assignment, AssignmentError
+from autograder.fixtures import Names
 from autograder.sandbox.errors import (
     BadAnswer,
     Died,
@@ -76,6 +77,7 @@ class CaseResult:
         hint: the test author's hint, for the student.
         detail: for staff: the exception, the line of the test.
         cause: a code for machines: "" or the kind of failure, such as "timed_out".
+        mistake: the misconception that the test itself has found, if any.
     """
 
     name: str
@@ -87,6 +89,7 @@ class CaseResult:
     detail: str = ""
     cause: str = ""
     seconds: float = 0.0
+    mistake: str = ""
 
 
 class Observer(Protocol):
@@ -110,13 +113,11 @@ class JudgedTestFile(ExceptionTestFile):  # type: ignore[misc]
     test_case_results: list[Any]
     _ended: int
 
-    def judge(
-        self, namespace: Mapping[str, Any], observer: Observer, hidden: bool | None = None
-    ) -> list[CaseResult]:
+    def judge(self, namespace: Names, observer: Observer, hidden: bool | None = None) -> list[CaseResult]:
         """Runs the cases; Otter's `test_case_results`, and so its score, are filled as well.
 
         Args:
-            namespace: gives the student's names by `get`; raises `NotDefined` for one that is missing.
+            namespace: gives the names that the tests ask for.
             observer: is told about each case.
             hidden: False: begin anew, with the public cases; True: go on with the hidden ones; None: begin with all.
 
@@ -130,7 +131,7 @@ class JudgedTestFile(ExceptionTestFile):  # type: ignore[misc]
                 self._judge(case, namespace, observer)
         return self.cases
 
-    def _judge(self, case: Any, namespace: Mapping[str, Any], observer: Observer) -> None:
+    def _judge(self, case: Any, namespace: Names, observer: Observer) -> None:
         if self._ended >= MAX_ENDED:
             result = _left_out(case)
         else:
@@ -140,7 +141,7 @@ class JudgedTestFile(ExceptionTestFile):  # type: ignore[misc]
         passed = result.outcome is Outcome.PASSED
         self.test_case_results.append(TestCaseResult(test_case=case, message=result.text, passed=passed))
 
-    def repeat(self, namespace: Mapping[str, Any], observer: Observer) -> None:
+    def repeat(self, namespace: Names, observer: Observer) -> None:
         """Runs all cases once more as they were run, for whoever watches the calls; what comes of it does not count."""
         for case in self.test_cases:
             with suppress(Exception):
@@ -148,8 +149,12 @@ class JudgedTestFile(ExceptionTestFile):  # type: ignore[misc]
                 call(case, namespace)
 
 
-def load(assignment: Assignment) -> dict[str, JudgedTestFile]:
+def load(assignment: Assignment, fixtures: Collection[str] = ()) -> dict[str, JudgedTestFile]:
     """The test file of each question.
+
+    Args:
+        assignment: whose.
+        fixtures: names that only the judge can give, which public tests must not ask for.
 
     Raises:
         AssignmentError: a file is missing or malformed, or its points are not those of `assignment.toml`.
@@ -166,11 +171,20 @@ def load(assignment: Assignment) -> dict[str, JudgedTestFile]:
                 f"{path.name} of {assignment.slug} gives {file.possible:g} points as {file.name!r}, but "
                 f"assignment.toml says {question.points:g} for {question.name!r}"
             )
+        _check_public(file, path.name, {*fixtures, *(artifact.name for artifact in assignment.artifacts)})
         files[question.name] = file
     return files
 
 
-def _run_case(case: Any, namespace: Mapping[str, Any], observer: Observer, question: str) -> CaseResult:
+def _check_public(file: JudgedTestFile, path: str, judges_own: set[str]) -> None:
+    for case in file.test_cases:
+        if not case.hidden and (names := judges_own & set(_parameters(case.body.test_func))):
+            raise AssignmentError(
+                f"{path}: the public test {case.name!r} asks for {sorted(names)[0]!r}, which students do not have."
+            )
+
+
+def _run_case(case: Any, namespace: Names, observer: Observer, question: str) -> CaseResult:
     result = CaseResult(case.name, case.hidden, case.points, Outcome.PASSED, hint=case.failure_message or "")
     started = time.perf_counter()
     try:
@@ -192,7 +206,7 @@ def _seed(question: str, case: str) -> int:
     return seed
 
 
-def call(case: Any, namespace: Mapping[str, Any]) -> None:
+def call(case: Any, namespace: Names) -> None:
     """Runs one test with the names that it asks for."""
     test = case.body.test_func
     test(**{name: namespace.get(name) for name in _parameters(test)})
@@ -220,6 +234,7 @@ def _explain(result: CaseResult, error: Exception) -> None:
         result.cause, result.text = _student_failure(error)
     elif isinstance(error, AssertionError):
         result.cause, result.text = "wrong", str(error) or "The result is not what it should be."
+        result.mistake = getattr(error, "misconception", "")
     else:
         result.cause = "unusable"
         result.text = (

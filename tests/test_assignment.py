@@ -21,7 +21,10 @@ def root(tmp_path: Path) -> Path:
 
 
 def edit(root: Path, before: str, after: str) -> None:
-    path = root / "assignments" / "mini" / "assignment.toml"
+    edit_file(root / "assignments" / "mini" / "assignment.toml", before, after)
+
+
+def edit_file(path: Path, before: str, after: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert before in text, "the test edits something that is no longer there"
     path.write_text(text.replace(before, after), encoding="utf-8")

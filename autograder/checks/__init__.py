@@ -11,8 +11,10 @@ from autograder.checks.compare import (
     check_tuple,
     check_unchanged,
 )
+from autograder.checks.mistake import Mistake
 
 __all__ = [
+    "Mistake",
     "check_close",
     "check_dtype",
     "check_gradients",

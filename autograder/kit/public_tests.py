@@ -49,6 +49,10 @@ def public_tests(assignment: Assignment, question: str) -> str:
 def _copied_checks(called: set[str], own: set[str], path: Path) -> str:
     """The source of these checks and of what they reach, less the imports that the test file has itself."""
     module = [s for s in _statements(Path(compare.__file__)) if not _is_docstring(s.node)]
+    if foreign := sorted(called - {name for s in module for name in s.binds}):
+        raise AssignmentError(
+            f"{path.name} uses {foreign[0]!r} in a public test; students get those of compare.py only."
+        )
     reached = _reached(module, lambda s: bool(s.binds & called))
     code = [s for s in reached if not isinstance(s.node, _IMPORTS)]
     if clash := sorted(own & {name for s in code for name in s.binds}):

@@ -65,7 +65,7 @@ class Operators:
     def __init__(self) -> None:
         self._seen: set[str] = set()
         self._told: set[str] = set()
-        self._sampled: set[str] = set()
+        self._sampled: set[str] | None = set()
         self._samples: dict[str, set[str]] = {}
         self._forbidden: list[str] = []
         self._traps: torch.library.Library | None = None
@@ -92,16 +92,18 @@ class Operators:
 
         return tell
 
-    def begin(self, forbidden: list[str], question: str = "") -> None:
+    def begin(self, forbidden: list[str], question: str | None = "") -> None:
         """A question begins: forgets what was seen, and sets traps for the aten operators that it forbids.
 
         Args:
             forbidden: names of operators with their overload, such as "aten::scaled_dot_product_attention".
-            question: what was sampled under this name before is not sampled again.
+            question: what was sampled under this name before is not sampled again; None: nothing is sampled.
         """
         self._seen.clear()
         self._told.clear()
-        self._sampled = self._samples.setdefault(question, set()) if question else set()
+        self._sampled = (
+            None if question is None else self._samples.setdefault(question, set()) if question else set()
+        )
         if forbidden == self._forbidden:
             return
         self._forbidden = forbidden
@@ -135,7 +137,7 @@ class Operators:
             target: what is called.
             functions: whether torch functions count; not in a backward pass, which this package itself begins.
         """
-        if target in self._sampled:
+        if self._sampled is None or target in self._sampled:
             yield
             return
         self._sampled.add(target)

@@ -7,7 +7,7 @@ of a student's `nn.Module` is an `nn.Module` here too: its parameters live in th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -296,6 +296,29 @@ class RemoteModule(nn.Module):
     def remote_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The parameters that the child knows, under its names."""
         return iter(self._remote)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """The student's `state_dict()`, buffers included."""
+        return self._method("state_dict", *args, **kwargs)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The student's `load_state_dict(...)`; the parameters here follow.
+
+        Raises:
+            RuntimeError: the names or shapes do not fit.
+        """
+        self._method("load_state_dict", dict(state_dict), *args, **kwargs)
+        loaded = self._method("state_dict")
+        with torch.no_grad():
+            for name, parameter in self._remote:
+                parameter.copy_(loaded[name])
+
+    def _method(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Calls a method of the instance, with the parameters that it has here."""
+        _same_child(self._session, self._generation)
+        target = {**self._target, "path": [*self._target["path"], method]}
+        with torch.no_grad():
+            return invoke(self._session, target, method, args, kwargs, module=self)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The student's forward."""

@@ -13,6 +13,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ class Session:
         cell_errors: what went wrong in the cells, as of the last start.
         operators: names of the operators that ran since the last `begin_question`.
         usage: what was used so far.
+        patience: seconds that a call may take while a fixture is computed, instead of the usual bound.
     """
 
     sandbox: Sandbox
@@ -78,6 +80,7 @@ class Session:
     recorder: Any = None
     callbacks: list[Any] = field(default_factory=list)
     dead_nodes: list[int] = field(default_factory=list)
+    patience: float | None = None
 
     def __post_init__(self) -> None:
         self._output = tempfile.TemporaryFile(mode="a+b")  # noqa: SIM115  a file: nobody has to drain it, unlike a pipe
@@ -172,16 +175,39 @@ class Session:
 
     # ------------------------------------------------------------------------------------------------------ requests
 
-    def begin_question(self, forbidden: list[str], question: str = "") -> None:
+    def begin_question(self, forbidden: list[str], question: str | None = "") -> None:
         """Forgets the operators seen so far, and has those that this question forbids watched.
 
         Args:
             forbidden: aten operators, as `operators.matching` names them.
-            question: its name, so that a second beginning does not sample the same calls again.
+            question: its name, so that a second beginning does not sample the same calls again; None: no sampling.
         """
         self.operators.clear()
         self._question = {"forbidden": forbidden, "question": question}
         self._pending |= self._question
+
+    @contextmanager
+    def fixture(self, seed: int, seconds: float) -> Iterator[None]:
+        """For what is computed once a submission: seeds of its own, more time, no recording; then all is as it was.
+
+        Args:
+            seed: of the random numbers inside.
+            seconds: what one call may take.
+        """
+        question, operators, before = self._question, set(self.operators), self._seed
+        recorder, patience = self.recorder, self.patience
+        self.start()
+        self.recorder, self.patience = None, seconds
+        self.begin_question(question["forbidden"], None)
+        self.seed(seed)
+        try:
+            yield
+        finally:
+            self.recorder, self.patience = recorder, patience
+            ran = set(self.operators)
+            self.begin_question(**question)
+            self.operators |= operators | ran
+            self.seed(before)
 
     def seed(self, seed: int) -> None:
         """Fixes the random numbers that follow: the same seed, the same numbers, in a fresh child too."""
@@ -203,7 +229,8 @@ class Session:
             TimedOut, Died, BadAnswer: the child is gone now, for this reason.
         """
         limit = min(
-            seconds or self.bounds.call_seconds, max(0.1, self.bounds.total_seconds - self.usage.seconds)
+            seconds or self.patience or self.bounds.call_seconds,
+            max(0.1, self.bounds.total_seconds - self.usage.seconds),
         )
         started = time.monotonic()
         try:

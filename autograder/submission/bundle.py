@@ -8,7 +8,7 @@ import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from autograder.submission.model import MAX_BYTES, MAX_MEGABYTES, SubmissionError
@@ -19,6 +19,8 @@ MAX_FILES = (
 MAX_ENTRIES = 50_000  # of a zip archive's list, noise included: a ZipInfo takes half a kilobyte, so 25 MB
 MAX_DEPTH = 16  # folders in folders
 MAX_PART = 255  # bytes of one name, which is what file systems take
+
+Limits = Mapping[str, int]
 
 _CHUNK = 2**16
 _CENTRAL_ENTRY = b"PK\x01\x02"
@@ -41,8 +43,13 @@ def is_noise(name: str) -> bool:
     return name.startswith(".") or name in {"__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini"}
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path, limit: int | None = None) -> bytes:
     """The content of an ordinary file of bounded size.
+
+    Args:
+        path: Where it is.
+        limit: A bound of its own, in bytes: one byte more is read, so that whoever wants the file sees that it is
+            too large, and no more.
 
     Raises:
         SubmissionError: It is something else, or too large.
@@ -52,6 +59,8 @@ def read_file(path: Path) -> bytes:
             f"{path.name} is not an ordinary file but a link or a device. Upload the file itself."
         )
     with path.open("rb") as file:
+        if limit is not None:
+            return file.read(limit + 1)
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise SubmissionError(
@@ -61,8 +70,13 @@ def read_file(path: Path) -> bytes:
     return data
 
 
-def unzip(name: str, data: bytes) -> dict[str, bytes]:
+def unzip(name: str, data: bytes, limits: Limits) -> dict[str, bytes]:
     """The files in a zip archive, in memory.
+
+    Args:
+        name: What to call it.
+        data: The archive.
+        limits: Base names of files with a bound of their own, as in `read_file`.
 
     Raises:
         SubmissionError: It is broken, encrypted or too large, or holds links or paths that lead elsewhere.
@@ -71,15 +85,19 @@ def unzip(name: str, data: bytes) -> dict[str, bytes]:
         raise _too_many(name)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return _members(name, archive)
+            return _members(name, archive, limits)
     except _BROKEN_ZIP as error:
         raise SubmissionError(
             f"{name} is not a zip archive that can be read ({_reason(error)}). {_PACK_AGAIN}"
         ) from error
 
 
-def collect(folder: Path) -> dict[str, bytes]:
+def collect(folder: Path, limits: Limits) -> dict[str, bytes]:
     """The files in a folder and the folders below it; links are refused, not followed.
+
+    Args:
+        folder: Where they are.
+        limits: Base names of files with a bound of their own, as in `read_file`.
 
     Raises:
         SubmissionError: It is too large or holds something that is no ordinary file.
@@ -87,7 +105,7 @@ def collect(folder: Path) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     total = 0
     for path in _walk(folder, MAX_DEPTH):
-        files[path.relative_to(folder).as_posix()] = data = read_file(path)
+        files[path.relative_to(folder).as_posix()] = data = read_file(path, limits.get(path.name))
         total += len(data)
         _check_amount(folder.name, len(files), total)
     return files
@@ -105,7 +123,7 @@ def _walk(folder: Path, depth: int) -> Iterator[Path]:
             yield Path(entry.path)
 
 
-def _members(name: str, archive: zipfile.ZipFile) -> dict[str, bytes]:
+def _members(name: str, archive: zipfile.ZipFile, limits: Limits) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     total = 0
     for info in archive.infolist():
@@ -115,7 +133,7 @@ def _members(name: str, archive: zipfile.ZipFile) -> dict[str, bytes]:
         if str(path) in files:
             raise SubmissionError(f"{name} holds {_shown(str(path))} twice. {_PACK_AGAIN}")
         _check_member(name, info)
-        files[str(path)] = data = _inflate(name, archive, info, MAX_BYTES - total)
+        files[str(path)] = data = _inflate(name, archive, info, MAX_BYTES - total, limits.get(path.name))
         total += len(data)
         _check_amount(name, len(files), total)
     _check_clashes(name, files)
@@ -156,10 +174,14 @@ def _check_member(name: str, info: zipfile.ZipInfo) -> None:
         raise SubmissionError(f"{name} is packed by an unusual method ({shown}). {_PACK_AGAIN}")
 
 
-def _inflate(name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, room: int) -> bytes:
+def _inflate(
+    name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, room: int, limit: int | None = None
+) -> bytes:
     """Reads a member piece by piece and stops at the first byte too many, whatever its header says."""
     pieces = io.BytesIO()
     with archive.open(info) as member:
+        if limit is not None and limit < room:
+            return member.read(limit + 1)
         while piece := member.read(_CHUNK):
             if pieces.tell() + len(piece) > room:
                 raise _too_large(name)

@@ -28,11 +28,14 @@ def read(path: Path, name: str, assignment: Assignment) -> Submission:
 
 
 def _read(path: Path, name: str, assignment: Assignment) -> Submission:
+    limits = {artifact.file: artifact.max_mb * 2**20 for artifact in assignment.artifacts}
     if path.is_dir() and not path.is_symlink():
-        return _from_bundle(collect(path), name, path.name, assignment)
+        return _from_bundle(collect(path, limits), name, path.name, assignment)
     data = read_file(path)
     if path.suffix.lower() == ".zip":
-        return _from_bundle(unzip(path.name, _not_empty(path.name, data)), name, path.name, assignment)
+        return _from_bundle(
+            unzip(path.name, _not_empty(path.name, data), limits), name, path.name, assignment
+        )
     if kind_of(path.name):
         return _submission(name, path.name, {path.name: data})
     found = looks_like(data) or "a file of another type"
