@@ -19,7 +19,7 @@ def build(assignment: Assignment) -> dict[str, bytes]:
         f"{assignment.slug}.ipynb": stub_notebook(assignment),
         f"{assignment.slug}.py": stub_source(assignment),
         "README.md": readme(assignment),
-        "requirements.txt": requirements(),
+        "requirements.txt": requirements(assignment),
         **{
             f"tests/{question.name}.py": public_tests(assignment, question.name)
             for question in assignment.questions

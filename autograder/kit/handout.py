@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from otter.assign.solutions import replace_solutions
 
 from autograder.assignment import Assignment, AssignmentError
-from autograder.kit.texts import ANSWER, OTTER, SUBMIT, install_cell
+from autograder.kit.texts import ANSWER, OTTER, install_cell, submit
 
 IGNORE = "otter_ignore"
 SOLUTION = "solution"
@@ -26,10 +26,8 @@ _METADATA = {
 def stub_notebook(assignment: Assignment) -> str:
     """The student's notebook: with cells that install what is missing, check each question, and say how to hand in."""
     title, *rest = _with_checks(assignment, _stub_cells(assignment))
-    setup = [_ignored(install_cell()), _ignored(OTTER)]
-    notebook = _notebook(
-        [title, *setup, *rest, new_markdown_cell(SUBMIT.format(slug=assignment.slug))], _METADATA
-    )
+    setup = [_ignored(install_cell(assignment)), _ignored(OTTER)]
+    notebook = _notebook([title, *setup, *rest, new_markdown_cell(submit(assignment))], _METADATA)
     for number, cell in enumerate(notebook.cells):
         cell["id"] = (
             f"{assignment.slug.replace('_', '-')}-{number:03d}"  # chance would make every kit a new one

@@ -12,6 +12,7 @@ _PACKAGES = {
     "torch": "torch",
     "numpy": "numpy",
     "matplotlib": "matplotlib",
+    "safetensors": "safetensors",  # where weights are handed in
 }
 _JUPYTER = "jupyterlab>=4,<5  # to open the notebook; not needed for the script, or in an editor that opens notebooks"
 
@@ -39,7 +40,7 @@ SUBMIT = """\
 
 1. Restart the kernel and run all cells from top to bottom: that is the order in which they are graded.
 2. Read what each `grader.check(...)` says. An error in one question does not cost you another: hand in what you have.
-3. Save, and upload `{slug}.ipynb`. If your code needs files of your own, upload a `.zip` of all of them.
+3. Save, and upload {upload}
 
 Rename no function, class or parameter: the grader calls them by name."""
 
@@ -72,7 +73,7 @@ A test that fails says what it expected, what it found, and a hint. `All tests p
 
 ## Hand in
 
-Upload `{slug}.ipynb` or `{slug}.py`, not both. If it needs files of your own, upload a `.zip` with all of them.
+Upload {upload}
 
 ## What the score means
 
@@ -94,15 +95,16 @@ on one processor core, without a network, with {call:g} seconds for one call and
 """
 
 
-def install_cell() -> str:
+def install_cell(assignment: Assignment) -> str:
     """The cell that installs what is missing."""
-    packages = "".join(f'    "{_PACKAGES[name]}": "{name}{bounds}",\n' for name, bounds in _ranges().items())
+    ranges = _ranges(assignment)
+    packages = "".join(f'    "{_PACKAGES[name]}": "{name}{bounds}",\n' for name, bounds in ranges.items())
     return _INSTALL.format(packages=f"{{\n{packages}}}")
 
 
-def requirements() -> str:
+def requirements(assignment: Assignment) -> str:
     """The kit's requirements.txt."""
-    return "".join(f"{name}{bounds}\n" for name, bounds in _ranges().items()) + f"{_JUPYTER}\n"
+    return "".join(f"{name}{bounds}\n" for name, bounds in _ranges(assignment).items()) + f"{_JUPYTER}\n"
 
 
 def readme(assignment: Assignment) -> str:
@@ -114,6 +116,7 @@ def readme(assignment: Assignment) -> str:
         title=assignment.title,
         summary=assignment.summary,
         first=assignment.questions[0].name,
+        upload=_upload(assignment),
         rows="\n".join(f"| {row.name} {row.title} | {row.points:g} |" for row in rows),
         by_hand=f" A person grades {written}." if written else "",
         call=assignment.limits.call_seconds,
@@ -121,9 +124,29 @@ def readme(assignment: Assignment) -> str:
     )
 
 
-def _ranges() -> dict[str, str]:
+def submit(assignment: Assignment) -> str:
+    """The notebook's last cell."""
+    upload = _upload(assignment).replace(f" or `{assignment.slug}.py`, not both", "")
+    return SUBMIT.format(upload=upload)
+
+
+def _upload(assignment: Assignment) -> str:
+    """What is handed in, and how."""
+    slug = assignment.slug
+    if not assignment.artifacts:
+        more = "If your code needs files of your own, upload a `.zip` of all of them."
+        return f"`{slug}.ipynb` or `{slug}.py`, not both. {more}"
+    files = " and ".join(f"`{artifact.file}`" for artifact in assignment.artifacts)
+    bounds = ", ".join(f"{artifact.max_mb} MB" for artifact in assignment.artifacts)
+    return (
+        f"a `.zip` of `{slug}.ipynb` or `{slug}.py`, not both, and {files} (at most {bounds}), "
+        "which your training has written."
+    )
+
+
+def _ranges(assignment: Assignment) -> dict[str, str]:
     declared = [re.match(r"([\w-]+)\s*(.*)", line) for line in metadata.requires("autograder") or []]
     bounds = {
         match[1].lower(): ",".join(sorted(match[2].split(","), reverse=True)) for match in declared if match
     }
-    return {name: bounds[name] for name in _PACKAGES}
+    return {name: bounds[name] for name in _PACKAGES if name != "safetensors" or assignment.artifacts}

@@ -1,4 +1,5 @@
-"""The output folder: `results/<submission>.json` as each submission is done, `grades.csv` over all of them.
+"""The output folder: `results/<submission>.json` as each submission is done, `grades.csv` over all of them, and
+`figures/<submission>/` where the assignment draws some.
 
 Every file is written beside its place and moved there, so that whoever reads meanwhile, or after a crash, finds a
 whole one.
@@ -40,7 +41,11 @@ class Output:
         """Writes one submission's results and the table so far."""
         self._results.append(result)
         content = json.dumps(gradescope.to_dict(result, self._assignment), indent=2, ensure_ascii=False)
-        _write(self.folder / "results" / f"{_file_name(result.submission)}.json", content + "\n")
+        name = _file_name(result.submission)
+        _write(self.folder / "results" / f"{name}.json", content + "\n")
+        for figure in result.figures:
+            (self.folder / "figures" / name).mkdir(parents=True, exist_ok=True)
+            _write(self.folder / "figures" / name / f"{figure.name}.svg", figure.svg)
         _write(self.table, grades.to_csv(self._results, self._assignment))
 
 
