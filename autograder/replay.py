@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from autograder.sandbox.calls import Record
+from autograder.sandbox.calls import ModuleState, Record
 from autograder.sandbox.serve import vector_jacobian
 
 # A misconception and a student with the same mistake differ by rounding: at most 4e-6 in float32 at these sizes
@@ -37,13 +37,17 @@ def observed(record: Record) -> Behaviour:
 
 
 def replay(record: Record, implementation: Callable[..., Any]) -> Behaviour:
-    """What another implementation does in the same call."""
+    """What another implementation does in the same call.
+
+    A module of the student's among the arguments is the student's own, in its process; a function of the judge's is
+    called as the student's code called it. One that answers by what it was asked before may answer otherwise here.
+    """
     torch.manual_seed(record.seed)
     tensors = [tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in record.tensors]
     try:
-        function = (
-            _instance(record, implementation, tensors) if record.instance is not None else implementation
-        )
+        for state in record.passed:
+            _restore(state, state.module, tensors)
+        function = _part(record, implementation, tensors) if record.instance is not None else implementation
         args, kwargs = _substituted((record.arguments, record.keywords), record, tensors)
         with torch.set_grad_enabled(record.grad_enabled):
             result = function(*args, **kwargs)
@@ -57,32 +61,37 @@ def replay(record: Record, implementation: Callable[..., Any]) -> Behaviour:
     return Behaviour(None, result, changed, gradients, [not output.requires_grad for output in outputs])
 
 
-def _instance(record: Record, implementation: Callable[..., Any], tensors: list[torch.Tensor]) -> nn.Module:
-    """A module of that class, built as the student's was and given the same parameters, as leaves of this call."""
+def _part(record: Record, implementation: Callable[..., Any], tensors: list[torch.Tensor]) -> nn.Module:
+    """The part that was called, of a module built as the student's was and like it in everything."""
     assert record.instance is not None
-    module = implementation(*record.instance.arguments, **record.instance.keywords)
+    assert record.state is not None
+    arguments, keywords = _substituted((record.instance.arguments, record.instance.keywords), record, tensors)
+    module = implementation(*arguments, **keywords)
     if not isinstance(module, nn.Module):
         raise TypeError("not a module")
+    _restore(record.state, module, tensors)
+    return module.get_submodule(".".join(record.path))
+
+
+def _restore(state: ModuleState, module: nn.Module, tensors: list[torch.Tensor]) -> None:
+    """Gives a module the mode and the parameters that the call had, as leaves of the replay."""
     own = dict(module.named_parameters())
-    if own.keys() != record.parameters.keys():
+    if own.keys() != state.parameters.keys():
         raise TypeError("other parameters")
-    first = len(tensors) - len(own)  # a module's parameters are the last inputs of its calls
-    for number, (name, value) in enumerate(record.parameters.items()):
-        with torch.no_grad():
-            own[name].data = value.detach().clone()
-        tensors[first + number] = own[name]
-    return module
+    for name, index in state.parameters.items():
+        own[name].data, own[name].grad = tensors[index].detach(), None
+        tensors[index] = own[name].requires_grad_(tensors[index].requires_grad)
+    module.train(state.training)
 
 
 def _substituted(value: Any, record: Record, tensors: list[torch.Tensor]) -> Any:
-    """The recorded arguments with fresh tensors in them, in the order in which they were sent."""
-    seen: dict[int, torch.Tensor] = {}
+    """The recorded arguments with fresh tensors in them; one that occurs twice stays one."""
+    fresh = {id(recorded): tensor for recorded, tensor in zip(record.tensors, tensors, strict=True)}
 
     def walk(item: Any) -> Any:
         if isinstance(item, torch.Tensor):
-            return seen.setdefault(id(item), tensors[len(seen)] if len(seen) < len(tensors) else item)
+            return fresh.get(id(item), item)
         if isinstance(item, torch.Generator):
-            seen[id(item)] = item.get_state()
             return item.clone_state()
         if isinstance(item, (list, tuple)):
             return type(item)(walk(part) for part in item)

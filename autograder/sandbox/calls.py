@@ -11,10 +11,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 
 from autograder.sandbox.errors import BadAnswer, Died
 from autograder.sandbox.session import Session
 from autograder.sandbox.wire import Tree
+
+
+@dataclass
+class ModuleState:
+    """A module of the student's in a call, as it was then.
+
+    Attributes:
+        module: the judge's proxy of it.
+        parameters: where each of its parameters stands among the tensors of the call.
+        training: whether it was in training mode.
+    """
+
+    module: nn.Module
+    parameters: dict[str, int]
+    training: bool
 
 
 @dataclass
@@ -29,7 +45,9 @@ class Record:
         changed: arguments (by position among the tensors) that the call modified, with their new values.
         gradients: pairs of output cotangents and input cotangents of each backward pass.
         instance: for a call of a module, the record of its construction.
-        parameters: for a call of a module, its parameters at that time.
+        state: for a call of a module, what it was like.
+        path: for a call of a part of a module, the names that lead to it.
+        passed: the modules of the student's among the arguments.
     """
 
     name: str
@@ -44,7 +62,9 @@ class Record:
     changed: dict[int, torch.Tensor] = field(default_factory=dict)
     gradients: list[tuple[list[torch.Tensor | None], list[torch.Tensor | None]]] = field(default_factory=list)
     instance: Record | None = None
-    parameters: dict[str, torch.Tensor] = field(default_factory=dict)
+    state: ModuleState | None = None
+    path: tuple[str, ...] = ()
+    passed: list[ModuleState] = field(default_factory=list)
 
 
 class NodeHandle:

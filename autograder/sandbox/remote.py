@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from autograder.sandbox.calls import Call, Record, run
+from autograder.sandbox.calls import Call, ModuleState, Record, run
 from autograder.sandbox.errors import BadAnswer, Died, NotDefined
 from autograder.sandbox.session import Session
 from autograder.sandbox.wire import Encoder, Special, Tree, WireError, decode
@@ -80,6 +80,21 @@ def _callback(
     return serve
 
 
+def _called_back(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of the judge's as the child has it: plain data in, plain data out, no gradient, a RuntimeError."""
+    serve = _callback(function)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        encoder = Encoder()
+        tree = encoder.tree((args, kwargs))
+        reply, tensors = serve(tree, [tensor.detach().clone() for tensor in encoder.tensors])
+        if "error" in reply:
+            raise RuntimeError(reply["error"])
+        return decode(reply["result"], tensors)
+
+    return call
+
+
 def invoke(
     session: Session, target: Tree, name: str, args: Any, kwargs: Any, module: RemoteModule | None = None
 ) -> Any:
@@ -97,7 +112,7 @@ def invoke(
     if module is not None:
         outgoing.add_module(module)
     inputs = outgoing.encoder.tensors
-    record = _record(session, name, args, kwargs, inputs, module) if session.recorder is not None else None
+    record = _record(outgoing, name, args, kwargs, module) if session.recorder is not None else None
     modules = [tree for _, tree in outgoing.modules.values()]
     call = Call(session, target, arguments, modules, list(outgoing.owners), outgoing.owners, record)
     try:
@@ -118,21 +133,19 @@ def invoke(
     return result
 
 
-def _record(
-    session: Session,
-    name: str,
-    args: Any,
-    kwargs: Any,
-    inputs: list[torch.Tensor],
-    module: RemoteModule | None,
-) -> Record:
-    copies = {id(tensor): _copy(tensor) for tensor in inputs}
+def _record(outgoing: Outgoing, name: str, args: Any, kwargs: Any, module: RemoteModule | None) -> Record:
+    session = outgoing.session
+    copies = {id(tensor): _copy(tensor) for tensor in outgoing.encoder.tensors}
     arguments, keywords = _copied((args, kwargs), copies)
     record = Record(name, arguments, keywords, torch.is_grad_enabled(), session._seed)
     record.tensors = list(copies.values())
-    if module is not None:
-        record.instance = module._root._construction
-        record.parameters = {key: copies[id(p)] for key, p in module._root.remote_parameters()}
+    for root, tree in outgoing.modules.values():
+        state = ModuleState(root, tree["parameters"], tree["training"])
+        if module is not None and root is module._root:
+            record.state, record.instance = state, root._construction
+            record.path = tuple(module._target["path"][len(root._target["path"]) :])
+        else:
+            record.passed.append(state)
     session.recorder.append(record)
     return record
 
@@ -142,9 +155,14 @@ def _copy(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _copied(value: Any, copies: dict[int, torch.Tensor]) -> Any:
-    """Arguments with the copies in place of their tensors; one that occurs twice stays one."""
+    """Arguments with the copies in place of their tensors; one that occurs twice stays one.
+
+    A function of the judge's becomes what the student's code was given in its place.
+    """
     if isinstance(value, torch.Tensor):
         return copies.get(id(value), value)
+    if callable(value) and not isinstance(value, (RemoteModule, RemoteObject, RemoteFunction)):
+        return _called_back(value)
     if isinstance(value, torch.Generator):
         return value.clone_state()
     if isinstance(value, (list, tuple)):
