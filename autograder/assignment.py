@@ -41,7 +41,7 @@ class Question:
     """A question that tests judge.
 
     Attributes:
-        defines: The names that a solution binds, functions or classes.
+        defines: The names that a solution binds, functions or classes. Another question may judge the same name.
         forbidden: fnmatch patterns on what really ran; a match costs the question. In the file also names of
             lists in `[operators]`.
         rests_on: Questions whose functions a solution may well call.
@@ -308,13 +308,13 @@ def _check_questions(assignment: Assignment) -> None:
     if not questions:
         raise AssignmentError("there must be at least one question.")
     _check_unique([*(q.name for q in questions), *(w.name for w in assignment.written)], "question")
-    _check_unique((name for question in questions for name in question.defines), "defined name")
     for name in (name for question in questions for name in (question.name, *question.defines)):
         if not name.isidentifier():
             raise AssignmentError(f"{name!r} is not a Python name.")
     for question in questions:
         if not question.defines:
             raise AssignmentError(f"{question.name}.defines names nothing.")
+        _check_unique(question.defines, f"name that {question.name} defines,")
         _check_rests_on(question, questions)
 
 

@@ -359,7 +359,12 @@ def _point_to_causes(assignment: Assignment, result: Result) -> None:
         explained = question.diagnosis or question.note or question.policy
         missing = all(case.cause in ("", "not_defined", "left_out") for case in question.cases)
         if question.name in failed and rests_on and not explained and not missing:
-            names = " and ".join(rests_on)
-            question.note = (
-                f"If your solution calls that of {names}, mend {names} first, then look here again."
-            )
+            question.note = _what_to_mend_first(assignment, question.name, rests_on)
+
+
+def _what_to_mend_first(assignment: Assignment, question: str, causes: list[str]) -> str:
+    own = assignment.question(question).defines
+    same = [cause for cause in causes if set(own) & set(assignment.question(cause).defines)]
+    names = " and ".join(same or causes)
+    why = f"This judges the same code as {names}:" if same else f"If your solution calls that of {names},"
+    return f"{why} mend {names} first, then look here again."

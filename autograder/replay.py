@@ -42,6 +42,15 @@ def replay(record: Record, implementation: Callable[..., Any]) -> Behaviour:
     A module of the student's among the arguments is the student's own, in its process; a function of the judge's is
     called as the student's code called it. One that answers by what it was asked before may answer otherwise here.
     """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(record.default_dtype)
+    try:
+        return _replay(record, implementation)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _replay(record: Record, implementation: Callable[..., Any]) -> Behaviour:
     torch.manual_seed(record.seed)
     tensors = [tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in record.tensors]
     try:

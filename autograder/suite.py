@@ -207,9 +207,12 @@ def _seed(question: str, case: str) -> int:
 
 
 def call(case: Any, namespace: Names) -> None:
-    """Runs one test with the names that it asks for."""
-    test = case.body.test_func
-    test(**{name: namespace.get(name) for name in _parameters(test)})
+    """Runs one test with the names that it asks for; a default dtype that it sets is gone afterwards."""
+    test, default = case.body.test_func, torch.get_default_dtype()
+    try:
+        test(**{name: namespace.get(name) for name in _parameters(test)})
+    finally:
+        torch.set_default_dtype(default)
 
 
 @functools.cache

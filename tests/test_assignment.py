@@ -56,6 +56,13 @@ def test_a_list_of_operators_is_written_once(root: Path):
     assert found == ("torch.nn.functional.softmax", "aten::_softmax*", "aten::mm")
 
 
+def test_two_questions_may_judge_one_name(root: Path):
+    """What is right and what is well done about the same class may be two questions."""
+    edit(root, 'defines = ["softmax"]', 'defines = ["softmax", "Gate"]')
+    first, second = assignment.load("mini", root).questions
+    assert set(first.defines) & set(second.defines) == {"Gate"}
+
+
 def test_paths_stand_beside_each_other():
     """The layout of the project is known in one place."""
     mini = assignment.load("mini", SAMPLE)
@@ -98,7 +105,7 @@ def test_root_is_the_package_s_elsewhere(tmp_path: Path, monkeypatch: pytest.Mon
         ('defines = ["softmax"]', 'defines = "softmax"', "questions[1].defines must be a list of texts"),
         ('defines = ["softmax"]', "defines = []", "q1.defines names nothing."),
         ('defines = ["softmax"]', 'defines = ["soft max"]', "'soft max' is not a Python name."),
-        ('defines = ["softmax"]', 'defines = ["Gate"]', "the defined name 'Gate' is there twice."),
+        ('["softmax"]', '["softmax", "softmax"]', "the name that q1 defines, 'softmax' is there twice."),
         ('name = "q2"', 'name = "q1"', "the question 'q1' is there twice."),
         ('name = "w1"', 'name = "q1"', "the question 'q1' is there twice."),
         ('rests_on = ["q1"]', 'rests_on = ["q3"]', "q2 rests on 'q3'; the other questions are q1."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,18 @@ def test_what_to_mend_first(graded):
     result = graded(WRONG_Q1)
     assert [question.score for question in result.questions] == [1, 2]
     assert [question.note for question in result.questions] == ["", FIRST]
+
+
+def test_two_questions_about_the_same_name(tmp_path):
+    """q2 says that it is about the same code, where q1 defines the gate as well."""
+    first, second = SAMPLE.questions
+    shared = replace(SAMPLE, questions=(replace(first, defines=("softmax", "Gate")), second))
+    path = tmp_path / "mini.py"
+    path.write_text(WRONG_Q1, encoding="utf-8")
+    with Sandbox() as sandbox:
+        result = Judge(shared, sandbox).grade(submission.read(path, path.name, shared))
+    note = "This judges the same code as q1: mend q1 first, then look here again."
+    assert [question.note for question in result.questions] == ["", note]
 
 
 def test_hidden_failures_are_not_told_in_public(graded):

@@ -116,6 +116,18 @@ def test_ends_twice():
     assert [case.cause for case in cases] == ["timed_out", "timed_out", "left_out"]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_default_dtype_ends_with_its_case(fails):
+    """A test may change torch's default dtype for what it asks, and forget to change it back."""
+
+    def softmax(x):
+        torch.set_default_dtype(torch.float64)
+        return None if fails else right(x)
+
+    judged(softmax)
+    assert torch.get_default_dtype() is torch.float32
+
+
 def test_seeds():
     """Each case has a seed of its own, the same in every run."""
     first, second = Observer(), Observer()

@@ -1,4 +1,4 @@
-"""What the authors of test files import: comparisons whose messages a beginner can act on."""
+"""What the authors of test files import: comparisons whose messages a beginner can act on, and a count of work."""
 
 from autograder.checks.compare import (
     check_close,
@@ -12,9 +12,11 @@ from autograder.checks.compare import (
     check_unchanged,
 )
 from autograder.checks.mistake import Mistake
+from autograder.work import Work
 
 __all__ = [
     "Mistake",
+    "Work",
     "check_close",
     "check_dtype",
     "check_gradients",

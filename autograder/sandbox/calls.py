@@ -41,6 +41,7 @@ class Record:
         name: the student's name that was called.
         arguments, keywords: as they were before the call, with `requires_grad` as it was.
         result: what came back; None where `error` is set.
+        default_dtype: torch's, at that time.
         error: name of the exception's type that the student's code raised.
         changed: arguments (by position among the tensors) that the call modified, with their new values.
         gradients: pairs of output cotangents and input cotangents of each backward pass.
@@ -55,6 +56,7 @@ class Record:
     keywords: dict[str, Any]
     grad_enabled: bool
     seed: int
+    default_dtype: torch.dtype = torch.float32
     tensors: list[torch.Tensor] = field(default_factory=list)
     result: Any = None
     outputs: list[torch.Tensor] = field(default_factory=list)

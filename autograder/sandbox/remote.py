@@ -137,7 +137,9 @@ def _record(outgoing: Outgoing, name: str, args: Any, kwargs: Any, module: Remot
     session = outgoing.session
     copies = {id(tensor): _copy(tensor) for tensor in outgoing.encoder.tensors}
     arguments, keywords = _copied((args, kwargs), copies)
-    record = Record(name, arguments, keywords, torch.is_grad_enabled(), session._seed)
+    record = Record(
+        name, arguments, keywords, torch.is_grad_enabled(), session._seed, torch.get_default_dtype()
+    )
     record.tensors = list(copies.values())
     for root, tree in outgoing.modules.values():
         state = ModuleState(root, tree["parameters"], tree["training"])
@@ -221,7 +223,7 @@ class RemoteObject:
         return invoke(self._session, self._target, self._type_name, args, kwargs)
 
 
-def _attribute(session: Session, target: Tree, attribute: str, name: str) -> Any:
+def _attribute(session: Session, target: Tree, attribute: str | int, name: str) -> Any:
     """An attribute as data, or as a proxy that remembers where it hangs."""
     below = {**target, "path": [*target["path"], attribute]}
     answer, tensors = session.request({"op": "attribute", "target": below})
@@ -342,6 +344,13 @@ class RemoteModule(nn.Module):
         """The student's forward."""
         _same_child(self._session, self._generation)
         return invoke(self._session, self._target, self._type_name, args, kwargs, module=self)
+
+    def __getitem__(self, index: int) -> Any:
+        """A member of an `nn.ModuleList` or `nn.Sequential`."""
+        if str(index) in self._modules:
+            return self._modules[str(index)]
+        _same_child(self._session, self._generation)
+        return _attribute(self._session, self._target, index, f"{self._type_name}.{index}")
 
     def __getattr__(self, name: str) -> Any:
         try:

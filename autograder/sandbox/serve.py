@@ -2,8 +2,9 @@
 
 Runs inside the confined process, next to the student's code, so nothing in here is trusted by the judge, which checks
 every answer again. Messages: `cell`, `describe`, `call`, `attribute`, `gradient`, `free`;
-any may also carry a `seed` for the random numbers, at the start of a question the operators `forbidden` in it, and at
-the very start the functions that are to be `watched`.
+any may also carry a `seed` for the random numbers, at the start of a question the operators `forbidden` in it, at the
+very start the functions that are to be `watched`, and what a test has set for a while: the `default_dtype`, or that
+work is to be counted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import os
 import random
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +25,8 @@ from torch import nn
 from torch.autograd import grad  # the real one: students' calls of it may be watched
 
 from autograder.sandbox.operators import Operators
-from autograder.sandbox.wire import Channel, Encoder, Tree, WireError, decode
+from autograder.sandbox.wire import DTYPES, Channel, Encoder, Tree, WireError, decode
+from autograder.work import Work
 
 
 @dataclass
@@ -60,7 +63,10 @@ class Server:
 
     def _reply(self, message: dict[str, Any], tensors: list[torch.Tensor]) -> None:
         try:
-            answer, out = self._handle(message, tensors)
+            with _default_dtype(message.get("default_dtype")):
+                answer, out = (
+                    self._counted(message, tensors) if "count" in message else self._handle(message, tensors)
+                )
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a student's exit ends nothing
             answer, out = {"ok": False, **describe_error(error)}, []
         answer["operators"] = self.operators.take()
@@ -70,6 +76,13 @@ class Server:
             self.channel.send(
                 {"ok": False, "kind": "WireError", "text": str(error)[:500], "trace": "", "bases": []}
             )
+
+    def _counted(
+        self, message: dict[str, Any], tensors: list[torch.Tensor]
+    ) -> tuple[dict[str, Any], list[torch.Tensor]]:
+        with Work() as work:
+            answer, out = self._handle(message, tensors)
+        return {**answer, "flops": work.flops}, out
 
     def _handle(
         self, message: dict[str, Any], tensors: list[torch.Tensor]
@@ -216,6 +229,19 @@ class Server:
             self.nodes[message["new"]] = Node(node.inputs + [g for g in given if g is not None], present)
         answer = {"ok": True, "present": [gradient is not None for gradient in found]}
         return answer, [_plain(gradient) for gradient in present]
+
+
+@contextmanager
+def _default_dtype(name: str | None) -> Iterator[None]:
+    """Has new tensors made in this dtype, for one message; None: as the submission left it."""
+    before = torch.get_default_dtype()
+    if name is not None:
+        torch.set_default_dtype(DTYPES[name])
+    try:
+        yield
+    finally:
+        if name is not None:
+            torch.set_default_dtype(before)
 
 
 def vector_jacobian(

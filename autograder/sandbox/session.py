@@ -22,11 +22,13 @@ import torch
 
 from autograder.sandbox.errors import BadAnswer, Died, StudentError, TimedOut, student_error
 from autograder.sandbox.host import Bounds, Code, Sandbox, remove
-from autograder.sandbox.wire import Channel, Tree, WireError
+from autograder.sandbox.wire import NAMES, Channel, Tree, WireError
+from autograder.work import counting
 
 MAX_FATAL_CELLS = 3  # cells that end the process: after so many, what follows them is not run at all
 NODES_BEFORE_FREEING = 20
 MAX_NAME = 200  # characters of an operator's name
+MAX_FLOPS = 1 << 60  # of one call; a processor core does 2**45 in ten minutes
 
 
 @dataclass
@@ -261,13 +263,15 @@ class Session:
             channel.send({"op": "free", "nodes": self.dead_nodes[:]})
             self.dead_nodes.clear()
         pending, self._pending = self._pending, {}
-        channel.send({**message, **pending}, tensors)
+        cell = message.get("op") == "cell"
+        channel.send({**message, **pending, **({} if cell else _circumstances())}, tensors)
         answer, out = channel.receive()
         while "callback" in answer:
             self._serve_callback(channel, answer, out)
             answer, out = channel.receive()
-        if message.get("op") != "cell":  # a cell may well compare with the library's answer
+        if not cell:  # a cell may well compare with the library's answer
             self._note_operators(answer.get("operators"))
+            _note_work(answer.get("flops"))
         if answer.get("ok") is not True:
             raise _error_from(answer)
         return answer, out
@@ -282,6 +286,19 @@ class Session:
     def _note_operators(self, names: Any) -> None:
         if isinstance(names, list):
             self.operators.update(name[:MAX_NAME] for name in names[:10_000] if isinstance(name, str))
+
+
+def _circumstances() -> dict[str, Any]:
+    """What a test has set for the time being, and the student's code is to find as if it ran in the same process."""
+    default = torch.get_default_dtype()
+    found: dict[str, Any] = {} if default is torch.float32 else {"default_dtype": NAMES[default]}
+    return found | ({"count": True} if counting() else {})
+
+
+def _note_work(flops: Any) -> None:
+    if type(flops) is int and 0 <= flops < MAX_FLOPS:
+        for work in counting():
+            work.flops += flops
 
 
 def _error_from(answer: dict[str, Any]) -> StudentError:

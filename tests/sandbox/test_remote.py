@@ -18,6 +18,7 @@ from autograder.sandbox.host import Bounds, Code
 from autograder.sandbox.remote import Namespace, RemoteFunction
 from autograder.sandbox.session import Session
 from autograder.sandbox.wire import Channel
+from autograder.work import Work
 
 ANSWER = """
 import math
@@ -161,6 +162,13 @@ class Best:
 
 def use(tokenizer, text):
     return tokenizer.encode(text)
+
+def ones(n):
+    return torch.ones(n)
+
+def fail_after_a_product():
+    torch.ones(8, 8) @ torch.ones(8, 8)
+    raise ValueError
 """
 
 
@@ -485,6 +493,16 @@ def test_modules_called_by_their_parts(names: Namespace):
     torch.testing.assert_close(net.out(net.inner(x)), net(x))
 
 
+def test_members_of_a_sequence_by_number(names: Namespace):
+    """As in the student's own code; one without parameters is there too, and one that is missing is an IndexError."""
+    net = names.get("Net")(2).eval()
+    x = torch.ones(1, 2)
+    torch.testing.assert_close(net.inner[1](net.inner[0](x)), net.inner(x))
+    assert net.inner[0].weight is net.inner._modules["0"].weight
+    with pytest.raises(IndexError):
+        net.inner[2]
+
+
 def test_names_that_the_proxies_might_use_themselves(names: Namespace):
     """A student's attribute is the student's, whatever it is called."""
     module, tokenizer = names.get("Shadow")(), names.get("Tokenizer")("a")
@@ -493,6 +511,60 @@ def test_names_that_the_proxies_might_use_themselves(names: Namespace):
     assert (module.session, module.type_name, module.construction) == (4, "own", (5,))
     torch.testing.assert_close(module.target(torch.ones(1, 2)), module(torch.ones(1, 2)))
     assert (tokenizer.session, tokenizer.target) == ("s", "t")
+
+
+# --------------------------------------------------------------------------------------------------- circumstances
+
+
+def test_the_default_dtype_of_a_test_is_the_students(names: Namespace):
+    """What a test sets holds for the calls that it makes, and no longer."""
+    found = []
+    try:
+        for dtype in (torch.float64, torch.bfloat16, torch.float32):
+            torch.set_default_dtype(dtype)
+            found.append(names.get("ones")(3).dtype)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found == [torch.float64, torch.bfloat16, torch.float32]
+    assert names.get("ones")(3).dtype is torch.float32
+
+
+def test_a_default_dtype_of_the_students_own_stays(start):
+    """A test that sets none leaves a submission with its own, before and after one that does."""
+    names = start("import torch\ntorch.set_default_dtype(torch.float64)\ndef ones(n): return torch.ones(n)")
+    assert names.get("ones")(2).dtype is torch.float64
+    try:
+        torch.set_default_dtype(torch.float16)
+        assert names.get("ones")(2).dtype is torch.float16
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert names.get("ones")(2).dtype is torch.float64
+
+
+def test_work_is_counted_where_it_is_done(names: Namespace):
+    """The same count as for the same code here: products, the backward pass, what a test computes itself."""
+    net, x = names.get("Net")(3, 5).eval(), torch.ones(7, 3, requires_grad=True)
+    with Work() as forward:
+        out = net(x)
+    assert forward.flops == 2 * 7 * (3 * 5 + 5 * 1)
+    with Work() as backward:
+        out.sum().backward()
+    assert backward.flops == 2 * forward.flops
+    with Work() as both, Work() as inner:
+        names.get("attention")(torch.ones(2, 3), torch.ones(4, 3), torch.ones(4, 5))
+        torch.ones(2, 3) @ torch.ones(3, 1)
+    assert both.flops == inner.flops == 2 * (2 * 3 * 4 + 2 * 4 * 5) + 2 * 2 * 3
+    net(x)
+    assert both.flops == inner.flops
+
+
+def test_a_call_that_fails_ends_no_count(names: Namespace):
+    """An exception of the student's in between, and the count goes on."""
+    with Work() as work:
+        with pytest.raises(ValueError, match="ValueError"):
+            names.get("fail_after_a_product")()
+        names.get("Net")(3, 5).eval()(torch.ones(7, 3))
+    assert work.flops >= 2 * 7 * 20
 
 
 # --------------------------------------------------------------------------------------------------------- objects
