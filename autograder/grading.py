@@ -70,7 +70,7 @@ class Result:
         detail: for staff.
         layers: what confined the student's code.
         leaderboard: numbers to compare, by name.
-        figures: what the submission does, drawn.
+        figures: what the submission does, to be drawn.
     """
 
     submission: str
@@ -138,7 +138,7 @@ class Judge:
                     self._run(question, session, namespace, hidden)
             for question in self.assignment.questions:
                 result.questions.append(self._conclude(question, session, namespace, submission))
-            self._compare_and_draw(result, namespace)
+            self._compare_and_show(result, namespace)
             self._session = None
             result.message = _message(submission, session.cell_errors, namespace.notes)
         result.usage = session.usage
@@ -159,15 +159,15 @@ class Judge:
             lambda seed: session.fixture(seed, seconds),
         )
 
-    def _compare_and_draw(self, result: Result, namespace: Fixtures) -> None:
-        """The leaderboard and the figures, from what the tests have computed."""
+    def _compare_and_show(self, result: Result, namespace: Fixtures) -> None:
+        """The leaderboard, and what the figures show, from what the tests have computed."""
         if not result.score:  # an untouched stub has nothing to show
             return
         for metric in self.assignment.leaderboard:
             with suppress(Exception):
                 if math.isfinite(value := float(namespace.get(metric.value))):
                     result.leaderboard[metric.name] = value
-        drawn = list(figures.draw(self.assignment, self._drawings, namespace))
+        drawn = list(figures.gather(self.assignment, self._drawings, namespace))
         result.figures = [figure for figure in drawn if isinstance(figure, Figure)]
         result.detail = "\n".join(text for text in drawn if isinstance(text, str))
 

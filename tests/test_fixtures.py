@@ -14,6 +14,7 @@ from safetensors.torch import save, save_file
 
 from autograder import fixtures, submission
 from autograder.assignment import Artifact, AssignmentError, load
+from autograder.figures import Artist
 from autograder.grading import Judge
 from autograder.sandbox.host import Sandbox
 from tests.test_assignment import edit_file
@@ -87,12 +88,14 @@ def test_a_mistake_that_a_test_recognises_is_named(graded):
 
 
 def test_figures_are_drawings_with_a_text(graded):
-    """SVG and PNG, with a text alternative."""
+    """SVG and PNG, with a text alternative, drawn from the data that the result keeps."""
     (figure,) = graded(WEIGHTS).figures
     assert (figure.name, figure.title) == ("fit", "The line and the points")
-    assert figure.alt == "Twenty-one points on a line and the line that was learned."
-    assert ElementTree.fromstring(figure.svg).tag.endswith("svg")
-    assert base64.b64decode(figure.png).startswith(b"\x89PNG")
+    drawing = Artist(LINE).draw(figure)
+    assert drawing.alt == "Twenty-one points on a line and the line that was learned."
+    assert ElementTree.fromstring(drawing.svg).tag.endswith("svg")
+    assert base64.b64decode(drawing.png).startswith(b"\x89PNG")
+    assert Artist(LINE).draw(figure) == drawing
 
 
 class Boom:

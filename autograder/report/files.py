@@ -1,5 +1,4 @@
-"""The output folder: `results/<submission>.json` as each submission is done, `grades.csv` over all of them, and
-`figures/<submission>/` where the assignment draws some.
+"""The output folder: `results/<submission>.json` as each submission is done, `grades.csv` over all of them.
 
 Every file is written beside its place and moved there, so that whoever reads meanwhile, or after a crash, finds a
 whole one.
@@ -13,6 +12,7 @@ import os
 from pathlib import Path
 
 from autograder.assignment import Assignment
+from autograder.figures import Artist
 from autograder.grading import Result
 from autograder.report import grades, gradescope
 
@@ -28,7 +28,7 @@ class Output:
     """
 
     def __init__(self, folder: Path, assignment: Assignment) -> None:
-        self.folder, self._assignment = folder, assignment
+        self.folder, self._assignment, self._artist = folder, assignment, Artist(assignment)
         self._results: list[Result] = []
         (folder / "results").mkdir(parents=True, exist_ok=True)
 
@@ -40,12 +40,11 @@ class Output:
     def add(self, result: Result) -> None:
         """Writes one submission's results and the table so far."""
         self._results.append(result)
-        content = json.dumps(gradescope.to_dict(result, self._assignment), indent=2, ensure_ascii=False)
+        content = json.dumps(
+            gradescope.to_dict(result, self._assignment, self._artist), indent=2, ensure_ascii=False
+        )
         name = _file_name(result.submission)
         _write(self.folder / "results" / f"{name}.json", content + "\n")
-        for figure in result.figures:
-            (self.folder / "figures" / name).mkdir(parents=True, exist_ok=True)
-            _write(self.folder / "figures" / name / f"{figure.name}.svg", figure.svg)
         _write(self.table, grades.to_csv(self._results, self._assignment))
 
 

@@ -15,7 +15,7 @@ from otter.test_files import GradingResults
 from otter.test_files.abstract_test import TestCase, TestCaseResult
 
 from autograder.assignment import Assignment
-from autograder.figures import Figure
+from autograder.figures import Artist
 from autograder.grading import QuestionResult, Result
 from autograder.report import feedback
 from autograder.suite import CaseResult, JudgedTestFile, Outcome
@@ -29,8 +29,13 @@ _OPTIONS = SimpleNamespace(
 )  # fmt: skip
 
 
-def to_dict(result: Result, assignment: Assignment) -> dict[str, Any]:
+def to_dict(result: Result, assignment: Assignment, artist: Artist | None = None) -> dict[str, Any]:
     """The content of `results.json`.
+
+    Args:
+        result: what was found out.
+        assignment: what was asked.
+        artist: draws the figures, if they are wanted.
 
     Returns:
         A dictionary in Gradescope's schema. Public entries are visible, hidden ones after grades are published.
@@ -45,7 +50,7 @@ def to_dict(result: Result, assignment: Assignment) -> dict[str, Any]:
         "output": _overview(result, assignment),
         "output_format": "text",
         "execution_time": round(result.seconds, 3),
-        "tests": [*entries, *map(_picture, result.figures)] or [_unread(result)],
+        "tests": [*entries, *_pictures(result, artist)] or [_unread(result)],
         "leaderboard": [
             {"name": metric.name, "value": result.leaderboard[metric.name], "order": metric.order}
             for metric in assignment.leaderboard
@@ -105,12 +110,17 @@ def _overview(result: Result, assignment: Assignment) -> str:
     return "\n".join(lines)
 
 
-def _picture(figure: Figure) -> dict[str, Any]:
-    """A figure as an entry without a score; what Gradescope would cut in the middle is left to the output folder."""
-    picture = f'<img alt="{escape(figure.alt)}" src="data:image/png;base64,{figure.png}">'
-    html = f"<p>{escape(figure.alt)}</p>"
-    output = html + picture if len(html) + len(picture) < MAX_HTML else html
-    return {"name": figure.title, "output": output, "output_format": "html", "visibility": "visible"}
+def _pictures(result: Result, artist: Artist | None) -> Iterator[dict[str, Any]]:
+    """Each figure as an entry without a score; what Gradescope would cut in the middle is left out."""
+    for figure in result.figures if artist is not None else []:
+        try:
+            drawing = artist.draw(figure)  # type: ignore[union-attr]  # as the loop says
+        except Exception:  # a figure is a courtesy
+            continue
+        text = f"<p>{escape(drawing.alt)}</p>"
+        picture = f'<img alt="{escape(drawing.alt)}" src="data:image/png;base64,{drawing.png}">'
+        output = text + picture if len(text) + len(picture) < MAX_HTML else text
+        yield {"name": figure.title, "output": output, "output_format": "html", "visibility": "visible"}
 
 
 def _unread(result: Result) -> dict[str, Any]:
