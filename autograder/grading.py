@@ -21,7 +21,7 @@ from autograder.sandbox.host import Bounds, Code, Sandbox
 from autograder.sandbox.operators import matching, watchable
 from autograder.sandbox.remote import Namespace
 from autograder.sandbox.session import CellError, Session, Usage
-from autograder.submission import Submission
+from autograder.submission import Submission, answers
 from autograder.suite import CaseResult, Outcome
 
 NOT_IMPLEMENTED = "This question is not implemented yet."
@@ -71,6 +71,7 @@ class Result:
         layers: what confined the student's code.
         leaderboard: numbers to compare, by name.
         figures: what the submission does, to be drawn.
+        written: answers that a person grades, by question.
     """
 
     submission: str
@@ -84,6 +85,7 @@ class Result:
     layers: list[str] = field(default_factory=list)
     leaderboard: dict[str, float] = field(default_factory=dict)
     figures: list[Figure] = field(default_factory=list)
+    written: dict[str, str] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
@@ -123,6 +125,7 @@ class Judge:
         """
         started = time.perf_counter()
         result = Result(submission.name, possible=self.assignment.possible, layers=self._sandbox.layers)
+        result.written = answers(submission, [question.name for question in self.assignment.written])
         with Session(self._sandbox, _code(submission), _bounds(self.assignment), self._watched) as session:
             self._session = session
             names = [name for question in self.assignment.questions for name in question.defines]

@@ -43,12 +43,12 @@ class Output:
         content = json.dumps(
             gradescope.to_dict(result, self._assignment, self._artist), indent=2, ensure_ascii=False
         )
-        name = _file_name(result.submission)
-        _write(self.folder / "results" / f"{name}.json", content + "\n")
-        _write(self.table, grades.to_csv(self._results, self._assignment))
+        name = file_name(result.submission)
+        write_file(self.folder / "results" / f"{name}.json", content + "\n")
+        write_file(self.table, grades.to_csv(self._results, self._assignment))
 
 
-def _file_name(submission: str) -> str:
+def file_name(submission: str) -> str:
     """The submission's own name; one that leaves no room for ".json" is cut, and a digest keeps it apart."""
     encoded = os.fsencode(submission)
     if len(encoded) <= MAX_NAME:
@@ -57,7 +57,8 @@ def _file_name(submission: str) -> str:
     return f"{encoded[: MAX_NAME - 13].decode(errors='ignore')}-{digest}"
 
 
-def _write(path: Path, text: str) -> None:
+def write_file(path: Path, text: str) -> None:
+    """Writes a file beside its place and moves it there."""
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8", errors="replace", newline="")
     os.replace(beside, path)

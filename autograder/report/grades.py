@@ -4,33 +4,47 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from autograder.assignment import Assignment
 from autograder.grading import Result
+from autograder.report.manual import Written
 from autograder.suite import clean
 
 _FORMULA = ("=", "+", "-", "@", "\t")  # a spreadsheet would run a cell that begins so
 
 
-def to_csv(results: Iterable[Result], assignment: Assignment) -> str:
-    """The table as text: submission, status, score, possible, seconds, the points of each question, diagnoses."""
+def to_csv(
+    results: Iterable[Result], assignment: Assignment, written: Mapping[str, Written] | None = None
+) -> str:
+    """The table as text: submission, status, score, possible, seconds, the points of each question, diagnoses.
+
+    Args:
+        results: what was found out.
+        assignment: what was asked.
+        written: what a person gave; where it is given, written questions have columns and count into the score.
+    """
     names = [question.name for question in assignment.questions]
+    by_hand = [question.name for question in assignment.written] if written else []
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["submission", "status", "score", "possible", "seconds", *names, "diagnoses"])
+    writer.writerow(["submission", "status", "score", "possible", "seconds", *names, *by_hand, "diagnoses"])
     for result in results:
-        writer.writerow(_row(result, names))
+        given = (written or {}).get(result.submission, Written())
+        possible = result.possible + (sum(q.points for q in assignment.written) if written else 0)
+        writer.writerow(_row(result, names, by_hand, given, possible))
     return buffer.getvalue()
 
 
-def _row(result: Result, names: list[str]) -> list[str]:
+def _row(result: Result, names: list[str], by_hand: list[str], given: Written, possible: float) -> list[str]:
     points = {question.name: question.score for question in result.questions}
     found = [f"{q.name}:{q.diagnosis.key}" for q in result.questions if q.diagnosis is not None]
     found += [f"{q.name}:not_allowed" for q in result.questions if q.policy]
     return [
-        _text(result.submission), result.status, f"{result.score:g}", f"{result.possible:g}", f"{result.seconds:.2f}",
-        *(f"{points.get(name, 0):g}" for name in names), " ".join(sorted(found)),
+        _text(result.submission), result.status, f"{result.score + given.total:g}", f"{possible:g}",
+        f"{result.seconds:.2f}",
+        *(f"{points.get(name, 0):g}" for name in names),
+        *(f"{given.scores[name]:g}" if name in given.scores else "" for name in by_hand), " ".join(sorted(found)),
     ]  # fmt: skip
 
 
