@@ -12,7 +12,6 @@ import os
 from pathlib import Path
 
 from autograder.assignment import Assignment
-from autograder.figures import Artist
 from autograder.grading import Result
 from autograder.report import grades, gradescope
 
@@ -28,7 +27,7 @@ class Output:
     """
 
     def __init__(self, folder: Path, assignment: Assignment) -> None:
-        self.folder, self._assignment, self._artist = folder, assignment, Artist(assignment)
+        self.folder, self._assignment = folder, assignment
         self._results: list[Result] = []
         (folder / "results").mkdir(parents=True, exist_ok=True)
 
@@ -40,9 +39,7 @@ class Output:
     def add(self, result: Result) -> None:
         """Writes one submission's results and the table so far."""
         self._results.append(result)
-        content = json.dumps(
-            gradescope.to_dict(result, self._assignment, self._artist), indent=2, ensure_ascii=False
-        )
+        content = json.dumps(gradescope.to_dict(result, self._assignment), indent=2, ensure_ascii=False)
         name = file_name(result.submission)
         write_file(self.folder / "results" / f"{name}.json", content + "\n")
         write_file(self.table, grades.to_csv(self._results, self._assignment))
