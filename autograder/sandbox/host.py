@@ -15,7 +15,7 @@ from typing import Any
 
 from autograder.sandbox import layers
 from autograder.sandbox.errors import SandboxError
-from autograder.sandbox.launch import Zygote, launch
+from autograder.sandbox.launch import Zygote, answer, launch
 from autograder.sandbox.wire import Channel, WireError
 
 # What a submission's text says that it will import, imported once for all children: 0.5 s, 0.35 s, 1.1 s, 0.1 s.
@@ -90,7 +90,7 @@ class Sandbox:
         self._zygote = zygote or launch()
         self._control = self._zygote.control
         self._control.settimeout(START_SECONDS)
-        ready = self._answer()
+        ready = answer(self._control)
         self.reasons: dict[str, str] = ready["layers"]
         self.layers = layers.active(self.reasons, without)
         self._base = Path(tempfile.mkdtemp(prefix="autograder-"))
@@ -133,7 +133,7 @@ class Sandbox:
         }  # fmt: skip
         try:
             socket.send_fds(self._control, [json.dumps(job).encode() + b"\n"], [theirs.fileno(), output])
-            pid = self._answer()["pid"]
+            pid = answer(self._control)["pid"]
         except OSError as error:
             raise SandboxError(f"the fork server does not answer: {error}") from error
         finally:
@@ -151,20 +151,16 @@ class Sandbox:
         """Kills and reaps one child: `status` (as in subprocess), `cpu` seconds, `peak_kb`."""
         try:
             self._control.sendall(json.dumps({"op": "end", "pid": pid}).encode() + b"\n")
-            return self._answer()
+            return answer(self._control)
         except OSError as error:
             raise SandboxError(f"the fork server does not answer: {error}") from error
 
-    def _answer(self) -> dict[str, Any]:
-        data = b""
-        while not data.endswith(b"\n"):
-            block = self._control.recv(1 << 16)
-            if not block:
-                raise SandboxError("the fork server ended; `autograder doctor` shows what is missing")
-            data += block
-        answer = json.loads(data)
-        assert isinstance(answer, dict)
-        return answer
+    def answers(self) -> bool:
+        """Whether the fork server is still there."""
+        try:
+            return self.end(0) == {"status": None}
+        except SandboxError:
+            return False
 
     def _make_box(self, files: dict[str, bytes], uid: int | None) -> Path:
         box = self._base / str(self._children)

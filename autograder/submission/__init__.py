@@ -5,10 +5,12 @@ cells    notebook or script -> code cells
 bundle   zip archive or folder -> files, bounded
 find     what the command line was given -> submissions
 read     all of it together
+archive  a read submission as bytes, to keep it or to send it
 """
 
+from autograder.submission.archive import fingerprint, pack, unpack
 from autograder.submission.find import find
 from autograder.submission.model import Cell, Submission, SubmissionError
 from autograder.submission.read import read
 
-__all__ = ["Cell", "Submission", "SubmissionError", "find", "read"]
+__all__ = ["Cell", "Submission", "SubmissionError", "find", "fingerprint", "pack", "read", "unpack"]
