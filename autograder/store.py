@@ -36,7 +36,7 @@ CREATE TABLE submissions (
     name TEXT PRIMARY KEY,        -- of its file or folder
     path TEXT NOT NULL,           -- where that lay
     fingerprint TEXT NOT NULL,    -- of the bytes there
-    digest TEXT NOT NULL,         -- of its content, in `contents`; '' if it could not be read
+    digest TEXT NOT NULL,         -- of its content, in `contents`, or '' if it could not be read
     key TEXT NOT NULL,            -- of what made the figures and numbers that belong to no question
     status TEXT NOT NULL, score REAL NOT NULL, possible REAL NOT NULL, seconds REAL NOT NULL,
     graded_at TEXT NOT NULL,      -- UTC, ISO 8601
@@ -47,7 +47,7 @@ CREATE TABLE submissions (
 CREATE TABLE questions (
     submission TEXT NOT NULL REFERENCES submissions (name) ON DELETE CASCADE,
     question TEXT NOT NULL, position INTEGER NOT NULL,
-    key TEXT NOT NULL,            -- of what made it; '' if it could not be judged, so that it is tried again
+    key TEXT NOT NULL,            -- of what made it, or '' if it could not be judged, so that it is tried again
     score REAL NOT NULL, possible REAL NOT NULL,
     diagnosis TEXT NOT NULL,      -- key of the mistake that explains it, or ''
     result TEXT NOT NULL,         -- JSON
@@ -109,13 +109,13 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(folder)
         except OSError as error:
-            raise _explained(error, folder) from error
+            raise explained(error, folder) from error
         try:
             self._database = sqlite3.connect(self.path, isolation_level=None)
             self._open(slug)
         except sqlite3.Error as error:
             self._lock.close()
-            raise _explained(error, folder) from error
+            raise explained(error, folder) from error
         except StoreError:
             self.close()
             raise
@@ -140,7 +140,7 @@ class Store:
             if self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 raise StoreError(_other_version(self.path, version))
             self._make(slug or "")
-        self.slug = self._about("slug")
+        self.slug = self.about("slug")
         if slug not in (None, self.slug):
             raise StoreError(f"{self.folder} holds grades of {self.slug}: choose another folder for {slug}.")
 
@@ -263,15 +263,14 @@ class Store:
         row = self._database.execute("SELECT packed FROM contents WHERE digest = ?", (digest,)).fetchone()
         return bytes(row[0]) if row else b""
 
-    def note(self, name: str, value: str) -> str:
-        """Keeps something about the folder as a whole; what it was before, or ""."""
-        before = self._about(name)
-        if before != value:
+    def note(self, name: str, value: str) -> None:
+        """Keeps something about the folder as a whole."""
+        if self.about(name) != value:
             with _Transaction(self):
                 self._database.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
-        return before
 
-    def _about(self, name: str) -> str:
+    def about(self, name: str) -> str:
+        """What was noted, or ""."""
         row = self._database.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else ""
 
@@ -286,7 +285,7 @@ class _Transaction:
         try:
             self._database.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise _explained(error, self._store.folder) from error
+            raise explained(error, self._store.folder) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
@@ -299,7 +298,7 @@ class _Transaction:
         if error is not None and self._database.in_transaction:
             self._database.execute("ROLLBACK")
         if isinstance(error, sqlite3.Error):
-            raise _explained(error, self._store.folder) from error
+            raise explained(error, self._store.folder) from error
 
 
 def _locked(folder: Path) -> IO[str]:
@@ -330,7 +329,7 @@ def _other_version(path: Path, version: int) -> str:
     )
 
 
-def _explained(error: sqlite3.Error | OSError, folder: Path) -> StoreError:
+def explained(error: sqlite3.Error | OSError, folder: Path) -> StoreError:
     """In words: what happened to the folder, and what to do."""
     text = getattr(error, "strerror", None) or str(error)
     if getattr(error, "errno", None) in _NO_ROOM or any(sign in text for sign in ("is full", "disk I/O error")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
@@ -9,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ WARM = {
 START_SECONDS = (
     60  # for the zygote and for the confinement of a child: 2 s and 10 ms here; more is the machine's fault
 )
+_PREFIX, _OWNER = "autograder-", ".owner"
+MAKING_SECONDS = 5  # a folder younger than this may not have been locked yet: making it and locking take under 1 ms
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,10 @@ class Sandbox:
         ready = answer(self._control)
         self.reasons: dict[str, str] = ready["layers"]
         self.layers = layers.active(self.reasons, without)
-        self._base = Path(tempfile.mkdtemp(prefix="autograder-"))
+        self._base = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._base.chmod(0o711)  # a submission's own user passes through, but can't list who else is here
+        self._owner = open(self._base / _OWNER, "x", opener=_private)  # noqa: SIM115  held as long as this process lives
+        fcntl.flock(self._owner, fcntl.LOCK_EX)
         self._children = 0
 
     def __enter__(self) -> Sandbox:
@@ -107,6 +113,7 @@ class Sandbox:
         """Ends the zygote and all children, and removes their folders."""
         self._zygote.stop()
         remove(self._base)
+        self._owner.close()
 
     def spawn(self, bounds: Bounds, code: Code, output: int) -> tuple[int, Path, Channel]:
         """Starts a confined child in a folder of its own that holds the code's files.
@@ -184,6 +191,22 @@ def remove(folder: Path) -> None:
     for command in (["rm", "-rf"], ["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
         if folder.exists():
             subprocess.run([*command, str(folder)], stderr=subprocess.DEVNULL, check=False)
+
+
+def remove_abandoned() -> None:
+    """Removes the folders of sandboxes whose process was killed: nobody holds the lock in them any more."""
+    for base in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            with open(base / _OWNER) as owner:
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - os.fstat(owner.fileno()).st_mtime > MAKING_SECONDS:
+                    remove(base)
+        except OSError:  # in use, not ours, or gone meanwhile
+            continue
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _tail(descriptor: int) -> str:
