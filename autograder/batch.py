@@ -1,4 +1,4 @@
-"""Many submissions: what is there and unchanged is kept, the rest is graded, stored and shown; nothing is lost on the way.
+"""Many submissions: what is there and unchanged is kept, the rest is graded, stored and shown; nothing is lost.
 
 This process keeps the store, the views of it and the display; judges are processes of their own (`pool`, `cluster`).
 """
@@ -146,7 +146,7 @@ class Batch:
         """What the results of this run rest on; reading it takes 0.1 s, which a judge at work does not wait for."""
         return identify(self.assignment)
 
-    # ------------------------------------------------------------------------------------------------ what is to be done
+    # ----------------------------------------------------------------------------------------------- what is to be done
 
     def due_at(self, found: list[tuple[str, Path]]) -> list[Task]:
         """Of these submissions, those that are new or changed, and the questions whose suites changed."""
@@ -182,7 +182,7 @@ class Batch:
         beside = stored.key != self.identity.beside
         return Task(stored.name, stored.path, names, beside) if names or beside else None
 
-    # ---------------------------------------------------------------------------------------------------------- doing it
+    # --------------------------------------------------------------------------------------------------------- doing it
 
     def run(self, runners: Runners, tasks: list[Task]) -> None:
         """Grades, stores and shows; what could not be done is in `undone` afterwards."""
@@ -203,13 +203,19 @@ class Batch:
         self.undone = list(waiting)
         if self.interrupt.asked:
             done = len(tasks) - len(waiting)
-            self.console.print(f"Stopped: {done} of {len(tasks)} are graded; their results are kept.", markup=False)
+            self.console.print(
+                f"Stopped: {done} of {len(tasks)} are graded; their results are kept.", markup=False
+            )
         self._complete_views()
 
     def _work(self, tasks: list[Task]) -> Iterator[tuple[Task, bytes]]:
         """The tasks, each with its content where the store has that: nobody needs the files that it came from."""
         for task in tasks:
-            stored = self.store.get(task.name) if task.questions is not None or not os.path.exists(task.path) else None
+            stored = (
+                self.store.get(task.name)
+                if task.questions is not None or not os.path.exists(task.path)
+                else None
+            )
             yield task, self.store.content(stored.digest) if stored else b""
 
     def _keep(self, event: Finished) -> Result:
@@ -286,7 +292,9 @@ class Interrupt:
         self._console = console
 
     def __enter__(self) -> Interrupt:
-        self._before = {number: signal.signal(number, self._heard) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {
+            number: signal.signal(number, self._heard) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +22,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _jobs(command: F) -> F:
     """The options that say where judges run."""
     jobs = click.option(
-        "--jobs", type=click.IntRange(min=1), help="Submissions side by side  [default: what cores and memory allow]"
+        "--jobs",
+        type=click.IntRange(min=1),
+        help="Submissions side by side  [default: what cores and memory allow]",
     )
-    scheduler = click.option("--scheduler", metavar="tcp://HOST:PORT", help="Send submissions to this Dask cluster.")
+    scheduler = click.option(
+        "--scheduler", metavar="tcp://HOST:PORT", help="Send submissions to this Dask cluster."
+    )
     return jobs(scheduler(command))
 
 
@@ -73,7 +78,12 @@ def grade(slug: str, paths: tuple[Path, ...], output: Path, jobs: int | None, sc
     graded.
     """
     _load(slug)  # a mistake in the arguments is told at once
-    _run("grade", {"slug": slug, "paths": [str(path) for path in paths], "folder": str(output)}, jobs, scheduler)
+    _run(
+        "grade",
+        {"slug": slug, "paths": [str(path) for path in paths], "folder": str(output)},
+        jobs,
+        scheduler,
+    )
 
 
 @main.command()
@@ -89,8 +99,10 @@ def regrade(output: Path, jobs: int | None, scheduler: str | None) -> None:
 
 def _run(what: str, arguments: dict[str, Any], jobs: int | None, scheduler: str | None) -> None:
     if scheduler is not None:
-        from autograder import cluster
-
+        try:
+            cluster = importlib.import_module("autograder.cluster")
+        except ImportError as error:
+            _stop(f"--scheduler needs the extra for clusters, pip install 'autograder[cluster]': {error}.")
         sys.exit(getattr(cluster, what)(scheduler, **arguments))
     from autograder.sandbox.launch import become_judge
 

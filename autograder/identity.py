@@ -20,8 +20,8 @@ from autograder.assignment import Assignment, Question
 PACKAGE = Path(__file__).parent
 # What stands around the judging and can change no verdict. A module that is not named here counts.
 _AROUND = {
-    "__main__.py", "batch.py", "cli.py", "cluster.py", "identity.py", "machine.py", "plain.py", "pool.py",
-    "progress.py", "store.py", "summary.py", "kit", "report", "worker.py",
+    "__main__.py", "batch.py", "cli.py", "cluster.py", "identity.py", "machine.py", "outpost.py", "plain.py",
+    "pool.py", "progress.py", "store.py", "summary.py", "kit", "report", "worker.py",
 }  # fmt: skip
 # Parts of an assignment that a question's key has no use for: texts, its other questions, what stands beside grades.
 _BESIDE_QUESTIONS = {"slug", "title", "summary", "root", "questions", "written", "leaderboard", "figures"}
@@ -147,7 +147,9 @@ def _files(tree: ast.Module) -> Iterator[Path]:
         for name in names:
             if name.split(".")[0] == PACKAGE.name:
                 place = PACKAGE.joinpath(*name.split(".")[1:])
-                yield from (path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file())
+                yield from (
+                    path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()
+                )
 
 
 def _code(path: Path) -> str:
@@ -166,7 +168,9 @@ def _parse(path: Path) -> ast.Module:
 
 def _is_text(node: ast.AST) -> bool:
     return (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
     )
 
 

@@ -1,4 +1,4 @@
-"""How many submissions fit on this machine side by side: its cores and its memory, as far as this process may use them."""
+"""How many submissions fit on this machine side by side: its cores and memory, as far as this process may use them."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def _read(kind: Any, value: Any) -> Any:
 
 def _read_plain_type(kind: Any, value: Any) -> Any:
     if is_dataclass(kind):
-        known = _types(kind)
+        known = _types(kind)  # type: ignore[arg-type]
         return kind(**{name: _read(known[name], entry) for name, entry in value.items()})  # type: ignore[operator]
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(value)

@@ -56,6 +56,12 @@ class PoolError(Exception):
     """No judge can be started, so nothing can be graded; the message says why."""
 
 
+def default_patience(assignment: Assignment) -> float:
+    """Seconds after which a judge is taken to hang in one submission."""
+    seconds = assignment.limits.total_seconds + assignment.limits.training_seconds
+    return PATIENCE_FACTOR * seconds + PATIENCE_SECONDS
+
+
 @dataclass(eq=False)
 class _Worker:
     """A judge and what it is doing."""
@@ -78,10 +84,11 @@ class Pool:
         patience: seconds after which a judge is taken to hang; by default what follows from the assignment's limits.
     """
 
-    def __init__(self, judges: Judges, assignment: Assignment, jobs: int, patience: float | None = None) -> None:
+    def __init__(
+        self, judges: Judges, assignment: Assignment, jobs: int, patience: float | None = None
+    ) -> None:
         self._judges, self._assignment, self._jobs = judges, assignment, jobs
-        seconds = assignment.limits.total_seconds + assignment.limits.training_seconds
-        self._patience = patience or PATIENCE_FACTOR * seconds + PATIENCE_SECONDS
+        self._patience = patience or default_patience(assignment)
         self._workers: list[_Worker] = []
         self._again: list[tuple[Task, bytes, int]] = []
 
@@ -184,7 +191,9 @@ class Pool:
         status = self._judges.end(worker.process)
         why = why or _how(status)
         if not worker.ready:
-            raise PoolError(f"A judge {why} before it could begin; `autograder doctor` shows what is missing.")
+            raise PoolError(
+                f"A judge {why} before it could begin; `autograder doctor` shows what is missing."
+            )
         task = worker.task
         assert task is not None
         if worker.attempt < ATTEMPTS:

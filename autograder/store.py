@@ -104,7 +104,9 @@ class Store:
     def __init__(self, folder: Path, slug: str | None) -> None:
         self.folder, self.path = folder, folder / FILE
         if slug is None and not self.path.is_file():
-            raise StoreError(f"{folder} holds no {FILE}: name the output folder of an earlier `autograder grade`.")
+            raise StoreError(
+                f"{folder} holds no {FILE}: name the output folder of an earlier `autograder grade`."
+            )
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(folder)
@@ -188,7 +190,9 @@ class Store:
         if new.status == "failed" or (new.status == "error" and not fresh) or not kept.keys() - fresh.keys():
             return new
         questions = [question for name in asked if (question := fresh.get(name) or kept.get(name))]
-        merged = replace(new, questions=questions, message=old.message, usage=new.usage if fresh else old.usage)
+        merged = replace(
+            new, questions=questions, message=old.message, usage=new.usage if fresh else old.usage
+        )
         if self._key(new.submission) == identity.beside:
             merged = replace(merged, leaderboard=old.leaderboard, figures=old.figures, detail=old.detail)
         return conclude(assignment, merged)
@@ -207,7 +211,9 @@ class Store:
             row,
         )
         if reply.packed:
-            self._database.execute("INSERT OR IGNORE INTO contents VALUES (?, ?)", (reply.digest, reply.packed))
+            self._database.execute(
+                "INSERT OR IGNORE INTO contents VALUES (?, ?)", (reply.digest, reply.packed)
+            )
 
     def _put_questions(self, identity: Identity, result: Result, fresh: set[str]) -> None:
         name, keys = _in(result.submission), self._keys(result.submission)
@@ -234,24 +240,31 @@ class Store:
         return map(self._stored, self._database.execute(f"{_SELECT} ORDER BY name").fetchall())
 
     def _stored(self, row: tuple[Any, ...]) -> Stored:
-        name, path, *texts, graded_at = row
+        name, path, fingerprint, digest, key, status, score, graded_at = row
         when = datetime.fromisoformat(graded_at).timestamp()
-        return Stored(_out(name), _out(path), *texts, graded_at=when, keys=self._keys(_out(name)))
+        keys = self._keys(_out(name))
+        return Stored(_out(name), _out(path), fingerprint, digest, key, status, score, when, keys)
 
     def _key(self, name: str) -> str:
         stored = self.get(name)
         return stored.key if stored else ""
 
     def _keys(self, name: str) -> dict[str, str]:
-        found = self._database.execute("SELECT question, key FROM questions WHERE submission = ?", (_in(name),))
+        found = self._database.execute(
+            "SELECT question, key FROM questions WHERE submission = ?", (_in(name),)
+        )
         return dict(found.fetchall())
 
     def results(self, names: Iterable[str] | None = None) -> Iterator[Result]:
         """The results of these submissions, or of all by name; one at a time, so that many need no memory."""
         if names is None:
-            names = [_out(row[0]) for row in self._database.execute("SELECT name FROM submissions ORDER BY name")]
+            names = [
+                _out(row[0]) for row in self._database.execute("SELECT name FROM submissions ORDER BY name")
+            ]
         for name in names:
-            row = self._database.execute("SELECT result FROM submissions WHERE name = ?", (_in(name),)).fetchone()
+            row = self._database.execute(
+                "SELECT result FROM submissions WHERE name = ?", (_in(name),)
+            ).fetchone()
             yield replace(from_json(Result, row[0]), questions=self._questions(name))
 
     def _questions(self, name: str) -> list[QuestionResult]:
@@ -303,7 +316,7 @@ class _Transaction:
 
 def _locked(folder: Path) -> IO[str]:
     """Takes the folder for this process until that ends, in whatever way."""
-    file = open(folder / LOCK, "a+", encoding="utf-8")
+    file = open(folder / LOCK, "a+", encoding="utf-8")  # noqa: SIM115  held as long as the store is open
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -324,23 +337,25 @@ def _other_version(path: Path, version: int) -> str:
     if version > SCHEMA:
         return f"{path} was made by a newer autograder (format {version}, this one writes {SCHEMA}): update autograder."
     return (
-        f"{path} was made by an older autograder (format {version}, this one writes {SCHEMA}). Grade into a new folder; "
-        f"or move {path.name} away, and everything is graded again into this one."
+        f"{path} was made by an older autograder (format {version}, this one writes {SCHEMA}). Grade into a new "
+        f"folder; or move {path.name} away, and everything is graded again into this one."
     )
 
 
 def explained(error: sqlite3.Error | OSError, folder: Path) -> StoreError:
     """In words: what happened to the folder, and what to do."""
     text = getattr(error, "strerror", None) or str(error)
-    if getattr(error, "errno", None) in _NO_ROOM or any(sign in text for sign in ("is full", "disk I/O error")):
+    if getattr(error, "errno", None) in _NO_ROOM or any(
+        sign in text for sign in ("is full", "disk I/O error")
+    ):
         return DiskFull(
             f"No room is left in {folder} ({text}). What was graded before is kept: make room, then give the same "
             "command again."
         )
     if "not a database" in text or "malformed" in text:
         return StoreError(
-            f"{folder / FILE} is damaged, or was not made by autograder ({text}). Move it away, and everything is graded "
-            "again."
+            f"{folder / FILE} is damaged, or was not made by autograder ({text}). Move it away, and everything is "
+            "graded again."
         )
     return StoreError(f"{folder} cannot be used as output folder: {text}.")
 

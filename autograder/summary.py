@@ -45,7 +45,9 @@ def change(before: Result, after: Result) -> Change | None:
     old = {question.name: question.score for question in before.questions}
     new = {question.name: question.score for question in after.questions}
     names = dict.fromkeys([*old, *new])
-    different = {name: (old.get(name, 0.0), new.get(name, 0.0)) for name in names if old.get(name) != new.get(name)}
+    different = {
+        name: (old.get(name, 0.0), new.get(name, 0.0)) for name in names if old.get(name) != new.get(name)
+    }
     return Change(after.submission, before.score, after.score, different) if different else None
 
 

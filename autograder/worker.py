@@ -63,7 +63,9 @@ class Ready:
 
 def serve(connection: Any, assignment: Assignment, zygote: Zygote) -> None:
     """Grades what comes until the other end is closed."""
-    torch.set_num_threads(1)  # the judge's own arithmetic is small; the other cores belong to children and other judges
+    torch.set_num_threads(
+        1
+    )  # the judge's own arithmetic is small; the other cores belong to children and other judges
     try:
         with Sandbox(zygote) as sandbox:
             judge = Judge(assignment, sandbox)
@@ -122,7 +124,11 @@ def grade_one(judge: Judge, assignment: Assignment, task: Task, packed: bytes) -
     try:
         if not packed:
             fingerprint = submission.fingerprint(Path(task.path))
-        found = submission.unpack(packed, task.name) if packed else submission.read(Path(task.path), task.name, assignment)
+        found = (
+            submission.unpack(packed, task.name)
+            if packed
+            else submission.read(Path(task.path), task.name, assignment)
+        )
         result = judge.grade(found, questions=task.questions, beside=task.beside)
     except SubmissionError as error:
         result = unreadable(task.name, possible, str(error))

@@ -31,7 +31,9 @@ START_SECONDS = (
     60  # for the zygote and for the confinement of a child: 2 s and 10 ms here; more is the machine's fault
 )
 _PREFIX, _OWNER = "autograder-", ".owner"
-MAKING_SECONDS = 5  # a folder younger than this may not have been locked yet: making it and locking take under 1 ms
+MAKING_SECONDS = (
+    5  # a folder younger than this may not have been locked yet: making it and locking take under 1 ms
+)
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def start_judge(entry: str, arguments: dict[str, Any]) -> tuple[subprocess.Popen
 def _request(entry: str, arguments: dict[str, Any]) -> IO[bytes]:
     """What a judge is to do, in a file without a name that it alone reads, after the fork."""
     task = {"entry": entry, "arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}
-    file = tempfile.TemporaryFile()
+    file = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
     file.write(json.dumps(task).encode())
     file.seek(0)
     return file

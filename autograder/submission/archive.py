@@ -1,4 +1,4 @@
-"""A read submission as bytes and back, to keep it or to send it; and what tells whether its files are still the same."""
+"""A read submission as bytes and back, to keep it or to send it; and what tells whether its files are the same."""
 
 import hashlib
 import json
@@ -33,7 +33,13 @@ def unpack(packed: bytes, name: str) -> Submission:
         start += size
     main = header["main"]
     return Submission(
-        name, header["kind"], main, read_cells(main, files[main]), files, header["digest"], tuple(header["notes"])
+        name,
+        header["kind"],
+        main,
+        read_cells(main, files[main]),
+        files,
+        header["digest"],
+        tuple(header["notes"]),
     )
 
 
