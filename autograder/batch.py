@@ -24,7 +24,7 @@ from autograder.assignment import Assignment, AssignmentError, load
 from autograder.grading import Result
 from autograder.identity import Identity, identify
 from autograder.machine import fitting_jobs
-from autograder.pool import Began, Finished, Pool, PoolError, Runner
+from autograder.pool import Began, Finished, Pool, PoolError, Runner, Work
 from autograder.progress import Display
 from autograder.report import Output
 from autograder.sandbox.errors import SandboxError
@@ -79,7 +79,7 @@ def grade_all(assignment: Assignment, paths: Iterable[Path], folder: Path, runne
         with Store(folder, assignment.slug) as store:
             batch = Batch(assignment, store, console, interrupt)
             tasks = batch.due_at(found)
-            batch.run(runners, tasks)
+            batch.run(runners, tasks, ((task, b"") for task in tasks))
             names = [name for name, _ in found]
             print_points(assignment, store.results(name for name in names if store.get(name)))
             batch.say_where()
@@ -99,7 +99,8 @@ def regrade_all(folder: Path, runners: Runners) -> int:
         with Store(folder, None) as store:
             assignment = load(store.slug)
             batch = Batch(assignment, store, console, interrupt)
-            batch.run(runners, batch.due_in_store())
+            tasks = batch.due_in_store()
+            batch.run(runners, tasks, batch.stored(tasks))
             names = [stored.name for stored in store.all()]
             print_changes(assignment, batch.changes, len(names))
             batch.say_where()
@@ -184,14 +185,20 @@ class Batch:
 
     # --------------------------------------------------------------------------------------------------------- doing it
 
-    def run(self, runners: Runners, tasks: list[Task]) -> None:
-        """Grades, stores and shows; what could not be done is in `undone` afterwards."""
+    def run(self, runners: Runners, tasks: list[Task], work: Work) -> None:
+        """Grades, stores and shows; what could not be done is in `undone` afterwards.
+
+        Args:
+            runners: gives a runner for so many tasks.
+            tasks: what is to be done.
+            work: the same, one by one, with content where that does not lie at the path.
+        """
         waiting = {task.name: task for task in tasks}
         with ExitStack() as stack:
             if tasks:
                 runner = stack.enter_context(runners(self.assignment, len(tasks)))
                 display = stack.enter_context(Display(self.console, len(tasks)))
-                for event in runner(self._work(tasks)):
+                for event in runner(work):
                     if isinstance(event, Began):
                         display.began(event.task.name)
                     elif isinstance(event, Finished):
@@ -208,15 +215,11 @@ class Batch:
             )
         self._complete_views()
 
-    def _work(self, tasks: list[Task]) -> Iterator[tuple[Task, bytes]]:
-        """The tasks, each with its content where the store has that: nobody needs the files that it came from."""
+    def stored(self, tasks: list[Task]) -> Iterator[tuple[Task, bytes]]:
+        """The tasks, each with its content as it was graded before, whatever lies at its path by now."""
         for task in tasks:
-            stored = (
-                self.store.get(task.name)
-                if task.questions is not None or not os.path.exists(task.path)
-                else None
-            )
-            yield task, self.store.content(stored.digest) if stored else b""
+            known = self.store.get(task.name)
+            yield task, self.store.content(known.digest) if known else b""
 
     def _keep(self, event: Finished) -> Result:
         name = event.task.name

@@ -101,7 +101,7 @@ def _fixtures(assignment: Assignment) -> Iterator[str]:
 def _beside(assignment: Assignment, common: list[str]) -> str:
     if not assignment.leaderboard and not assignment.figures:
         return ""
-    drawings = [_code(assignment.drawings)] if assignment.drawings.is_file() else []
+    drawings = [_content(assignment.drawings)] if assignment.drawings.is_file() else []
     wanted = repr((assignment.leaderboard, assignment.figures))
     return _digest([*common, wanted, *drawings, *_fixtures(assignment)])
 

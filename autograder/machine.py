@@ -19,7 +19,7 @@ def fitting_jobs(memory_mb: float) -> int:
         memory_mb: what one submission may use.
     """
     by_memory = free_memory_mb() / (memory_mb + MEGABYTES_PER_JOB)
-    return max(1, min(cores(), int(by_memory)))
+    return max(1, int(min(cores(), by_memory)))
 
 
 def cores() -> int:
