@@ -1,134 +1,319 @@
-"""Many submissions, one after the other: progress while it runs, a table at the end, nothing lost on the way."""
+"""Many submissions: what is there and unchanged is kept, the rest is graded, stored and shown; nothing is lost.
+
+This process keeps the store, the views of it and the display; judges are processes of their own (`pool`, `cluster`).
+"""
 
 from __future__ import annotations
 
+import functools
+import os
+import signal
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
-import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from autograder import submission
-from autograder.assignment import Assignment, load
-from autograder.grading import NOT_IMPLEMENTED, Judge, QuestionResult, Result, broken, unreadable
+from autograder.assignment import Assignment, AssignmentError, load
+from autograder.grading import Result
+from autograder.identity import Identity, identify
+from autograder.machine import fitting_jobs
+from autograder.pool import Began, Finished, Pool, PoolError, Runner, Work
+from autograder.progress import Display
 from autograder.report import Output
-from autograder.sandbox.host import Sandbox
-from autograder.sandbox.launch import Parent, Zygote
+from autograder.sandbox.errors import SandboxError
+from autograder.sandbox.host import remove_abandoned
+from autograder.sandbox.judges import Judges
+from autograder.store import DiskFull, Store, Stored, StoreError, explained
 from autograder.submission import SubmissionError
 from autograder.suite import clean
+from autograder.summary import Change, change, print_changes, print_points
+from autograder.worker import Task
 
 GRADED, SOME_FAILED, USAGE = 0, 1, 2
-PLAIN_WIDTH = 110  # of the table where the output is no terminal
+TABLE_SECONDS = 5.0  # grades.csv is written again after so long, or after 20 times what writing it took
+Runners = Callable[[Assignment, int], AbstractContextManager[Runner]]
 
 
-def main(control: socket.socket, slug: str, paths: list[str], folder: str) -> int:
-    """What `autograder grade` runs in the judge's process: `launch.become_judge` calls it."""
-    return grade_all(load(slug), [Path(path) for path in paths], Path(folder), Parent(control))
+def grade(control: socket.socket, slug: str, paths: list[str], folder: str, jobs: int | None) -> int:
+    """What `autograder grade` runs: `launch.become_judge` calls it."""
+    return grade_all(load(slug), [Path(path) for path in paths], Path(folder), local(control, jobs))
 
 
-def grade_all(assignment: Assignment, paths: Iterable[Path], folder: Path, zygote: Zygote) -> int:
-    """Grades what is found under `paths` and writes the output folder.
+def regrade(control: socket.socket, folder: str, jobs: int | None) -> int:
+    """What `autograder regrade` runs: `launch.become_judge` calls it."""
+    return regrade_all(Path(folder), local(control, jobs))
+
+
+def local(control: socket.socket, jobs: int | None) -> Runners:
+    """Judges on this machine.
+
+    Args:
+        control: the socket to the fork server that this process is a fork of.
+        jobs: how many judges; None: as many as fit.
+    """
+
+    def runners(assignment: Assignment, tasks: int) -> AbstractContextManager[Runner]:
+        remove_abandoned()
+        wanted = jobs or fitting_jobs(assignment.limits.memory_mb)
+        return Pool(Judges(control), assignment, max(1, min(wanted, tasks)))
+
+    return runners
+
+
+def grade_all(assignment: Assignment, paths: Iterable[Path], folder: Path, runners: Runners) -> int:
+    """Grades what is found under `paths`, apart from what the output folder has already, and prints the table.
 
     Returns:
-        0 if all were graded, 1 if some could not be (they are named), 2 if nothing was found.
+        0 if all were graded, 1 if some could not be (they are named), 2 if nothing can be done.
     """
-    torch.set_num_threads(1)  # the judge's own arithmetic is small; the other core belongs to the child
+
+    def act(console: Console, interrupt: Interrupt) -> int:
+        found = submission.find(paths, assignment.slug)
+        with Store(folder, assignment.slug) as store:
+            batch = Batch(assignment, store, console, interrupt)
+            tasks = batch.due_at(found)
+            batch.run(runners, tasks, ((task, b"") for task in tasks))
+            names = [name for name, _ in found]
+            print_points(assignment, store.results(name for name in names if store.get(name)))
+            batch.say_where()
+            return batch.say_failures(names)
+
+    return _orderly(act)
+
+
+def regrade_all(folder: Path, runners: Runners) -> int:
+    """Grades again what the store has, where a question's suite or the grader changed, and prints whose score changed.
+
+    Returns:
+        As `grade_all`.
+    """
+
+    def act(console: Console, interrupt: Interrupt) -> int:
+        with Store(folder, None) as store:
+            assignment = load(store.slug)
+            batch = Batch(assignment, store, console, interrupt)
+            tasks = batch.due_in_store()
+            batch.run(runners, tasks, batch.stored(tasks))
+            names = [stored.name for stored in store.all()]
+            print_changes(assignment, batch.changes, len(names))
+            batch.say_where()
+            return batch.say_failures(names)
+
+    return _orderly(act)
+
+
+def _orderly(act: Callable[[Console, Interrupt], int]) -> int:
+    """Turns what can't be helped into words and an exit code."""
     console = Console(stderr=True, highlight=False)
     try:
-        found = submission.find(paths, assignment.slug)
-    except SubmissionError as error:
-        console.print(str(error), markup=False)
-        return USAGE
-    output = Output(folder, assignment)
-    results: list[Result] = []
-    try:
-        with Sandbox(zygote) as sandbox, _progress(console) as progress:
-            judge = Judge(assignment, sandbox)
-            task = progress.add_task("", total=len(found), name="")
-            for name, path in found:
-                progress.update(task, name=clean(name))
-                results.append(_grade_one(judge, assignment, name, path))
-                output.add(results[-1])
-                progress.advance(task)
-                if not console.is_terminal:
-                    console.print(_line(results[-1], len(results), len(found)), markup=False)
-    except KeyboardInterrupt:
-        console.print(
-            f"Stopped: {len(results)} of {len(found)} are graded; their results are kept.", markup=False
+        with Interrupt(console) as interrupt:
+            return act(console, interrupt)
+    except (SubmissionError, StoreError, PoolError, AssignmentError, SandboxError) as error:
+        console.print(str(error), markup=False, soft_wrap=True)
+        return SOME_FAILED if isinstance(error, DiskFull) else USAGE
+
+
+@dataclass
+class Batch:
+    """One run over many submissions.
+
+    Attributes:
+        changes: of submissions that had been graded before, whose points are others now.
+    """
+
+    assignment: Assignment
+    store: Store
+    console: Console
+    interrupt: Interrupt
+    changes: list[Change] = field(default_factory=list)
+    undone: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._table_at = 0.0
+        try:
+            self._output = Output(self.store.folder, self.assignment)
+        except OSError as error:
+            raise explained(error, self.store.folder) from error
+
+    @functools.cached_property
+    def identity(self) -> Identity:
+        """What the results of this run rest on; reading it takes 0.1 s, which a judge at work does not wait for."""
+        return identify(self.assignment)
+
+    # ----------------------------------------------------------------------------------------------- what is to be done
+
+    def due_at(self, found: list[tuple[str, Path]]) -> list[Task]:
+        """Of these submissions, those that are new or changed, and the questions whose suites changed."""
+        tasks = []
+        for name, path in found:
+            stored = self.store.get(name)
+            if stored is None or stored.fingerprint != _fingerprint(path):
+                tasks.append(Task(name, str(path)))
+            elif task := self._due(stored):
+                tasks.append(task)
+        if kept := len(found) - len(tasks):
+            self.console.print(f"{kept} of {len(found)} were graded before and have not changed.")
+        return tasks
+
+    def due_in_store(self) -> list[Task]:
+        """Of the stored submissions, those with questions whose suites changed."""
+        tasks = []
+        for stored in self.store.all():
+            if stored.status != "failed" and (task := self._due(stored)):
+                if stored.digest or Path(stored.path).exists():
+                    tasks.append(task)
+                else:
+                    text = f"{clean(stored.name)} was never read, and {clean(stored.path)} is gone: left as it was."
+                    self.console.print(text, markup=False, soft_wrap=True)
+        return tasks
+
+    def _due(self, stored: Stored) -> Task | None:
+        """What there is to do again about bytes that are the same."""
+        wanted = self.identity.questions
+        names = [name for name, key in wanted.items() if stored.keys.get(name) != key]
+        if len(names) == len(wanted) or stored.keys.keys() - wanted.keys():
+            return Task(stored.name, stored.path)
+        beside = stored.key != self.identity.beside
+        return Task(stored.name, stored.path, names, beside) if names or beside else None
+
+    # --------------------------------------------------------------------------------------------------------- doing it
+
+    def run(self, runners: Runners, tasks: list[Task], work: Work) -> None:
+        """Grades, stores and shows; what could not be done is in `undone` afterwards.
+
+        Args:
+            runners: gives a runner for so many tasks.
+            tasks: what is to be done.
+            work: the same, one by one, with content where that does not lie at the path.
+        """
+        waiting = {task.name: task for task in tasks}
+        with ExitStack() as stack:
+            if tasks:
+                runner = stack.enter_context(runners(self.assignment, len(tasks)))
+                display = stack.enter_context(Display(self.console, len(tasks)))
+                for event in runner(work):
+                    if isinstance(event, Began):
+                        display.began(event.task.name)
+                    elif isinstance(event, Finished):
+                        del waiting[event.task.name]
+                        display.finished(self._keep(event))
+                    display.refresh()
+                    if self.interrupt.asked:
+                        break
+        self.undone = list(waiting)
+        if self.interrupt.asked:
+            done = len(tasks) - len(waiting)
+            self.console.print(
+                f"Stopped: {done} of {len(tasks)} are graded; their results are kept.", markup=False
+            )
+        self._complete_views()
+
+    def stored(self, tasks: list[Task]) -> Iterator[tuple[Task, bytes]]:
+        """The tasks, each with its content as it was graded before, whatever lies at its path by now."""
+        for task in tasks:
+            known = self.store.get(task.name)
+            yield task, self.store.content(known.digest) if known else b""
+
+    def _keep(self, event: Finished) -> Result:
+        name = event.task.name
+        before = next(self.store.results([name])) if self.store.get(name) else None
+        result = self.store.save(self.assignment, self.identity, event.task.path, event.reply)
+        if before is not None and (changed := change(before, result)):
+            self.changes.append(changed)
+        with self._writing():
+            self._output.add(result)
+            if time.monotonic() > self._table_at:
+                started = time.monotonic()
+                self._output.write_table(self.store.results())
+                took = time.monotonic() - started
+                self._table_at = time.monotonic() + max(TABLE_SECONDS, 20 * took)
+        return result
+
+    def _complete_views(self) -> None:
+        """Writes the table, and the results files that a kill has prevented or that a changed text has made old."""
+        old = self.store.about("whole") != self.identity.whole
+        with self._writing():
+            for stored in self.store.all():
+                if old or self._output.written_at(stored.name) < stored.graded_at:
+                    self._output.add(next(self.store.results([stored.name])))
+            self._output.write_table(self.store.results())
+        self.store.note("whole", self.identity.whole)
+        self.store.note("grader", self.identity.grader)
+
+    def _writing(self) -> _Writing:
+        return _Writing(self.store.folder)
+
+    # ------------------------------------------------------------------------------------------------------ what to say
+
+    def say_where(self) -> None:
+        """Where everything is, on standard output."""
+        output = self._output
+        Console(highlight=False, markup=False).print(
+            f"Scores: {output.table}\nFeedback: {output.folder / 'results'}/", soft_wrap=True
         )
-    _summarise(assignment, results, output)
-    undone = [name for name, _ in found[len(results) :]]
-    return _report_failures(console, results, undone)
+
+    def say_failures(self, names: list[str]) -> int:
+        """Names those that are not graded, among these; the exit code."""
+        known = {stored.name: stored.status for stored in self.store.all()}
+        failed = [name for name in names if known.get(name, "graded") != "graded" and name not in self.undone]
+        for what, who in (("Could not be graded", failed), ("Not graded", self.undone)):
+            if who:
+                self.console.print(f"{what}: {', '.join(map(clean, who))}", markup=False)
+        return SOME_FAILED if failed or self.undone else GRADED
 
 
-def _grade_one(judge: Judge, assignment: Assignment, name: str, path: Path) -> Result:
+class _Writing:
+    """A disk without room, while views are written, becomes words."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        if isinstance(error, OSError):
+            raise explained(error, self._folder) from error
+
+
+class Interrupt:
+    """Ctrl-C, or a request to end: once, to stop in order; twice, to end at once.
+
+    Attributes:
+        asked: whether it came.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.asked = False
+        self._console = console
+
+    def __enter__(self) -> Interrupt:
+        self._before = {
+            number: signal.signal(number, self._heard) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _heard(self, number: int, _: FrameType | None) -> None:
+        if self.asked:
+            self._console.show_cursor()
+            os._exit(128 + number)
+        self.asked = True
+
+
+def _fingerprint(path: Path) -> str:
+    """Of what lies there; "" is nothing's, so that what cannot be read is tried again."""
     try:
-        return judge.grade(submission.read(path, name, assignment))
-    except SubmissionError as error:
-        return unreadable(name, assignment.possible, str(error))
-    except Exception as error:  # whatever happens with one submission, the others are graded
-        return broken(name, assignment.possible, error)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[name]}", markup=False),
-        console=console, transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
-
-
-def _line(result: Result, number: int, total: int) -> str:
-    return f"{number:4}/{total} {clean(result.submission)}: {result.score:g}/{result.possible:g} ({result.status})"
-
-
-def _summarise(assignment: Assignment, results: list[Result], output: Output) -> None:
-    """The table at the end, on standard output."""
-    names = [question.name for question in assignment.questions]
-    table = Table(
-        "submission", "status", "score", *names, "diagnosis", title=assignment.title, title_justify="left"
-    )
-    for column in table.columns[2:-1]:
-        column.justify = "right"
-    for result in results:
-        points = {question.name: f"{question.score:g}" for question in result.questions}
-        table.add_row(
-            clean(result.submission), result.status, f"{result.score:g}", *(points.get(name, "-") for name in names),
-            _first_finding(result),
-        )  # fmt: skip
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=PLAIN_WIDTH)
-    console.print(table)
-    console.print(f"Scores: {output.table}\nFeedback: {output.folder / 'results'}/", soft_wrap=True)
-
-
-def _first_finding(result: Result) -> str:
-    """What a TA would want to know first, and how much more there is."""
-    if result.status == "failed":
-        return "cannot be read"
-    found = [f"{q.name}: {finding}" for q in result.questions if (finding := _finding(q))]
-    return found[0] + (f" (+{len(found) - 1})" if len(found) > 1 else "") if found else ""
-
-
-def _finding(question: QuestionResult) -> str:
-    if question.policy:
-        return "not allowed"
-    if question.diagnosis is not None:
-        return question.diagnosis.key
-    causes = {case.cause: None for case in question.cases}
-    for cause in ("timed_out", "died", "exited", "suite", "sandbox", "not_defined"):
-        if cause in causes:
-            return cause.replace("_", " ")
-    return "not implemented" if question.note == NOT_IMPLEMENTED else ""
-
-
-def _report_failures(console: Console, results: list[Result], undone: list[str]) -> int:
-    failed = [result.submission for result in results if result.status != "graded"]
-    if failed:
-        console.print(f"Could not be graded: {', '.join(map(clean, failed))}", markup=False)
-    if undone:
-        console.print(f"Not graded: {', '.join(map(clean, undone))}", markup=False)
-    return SOME_FAILED if failed or undone else GRADED
+        return submission.fingerprint(path)
+    except OSError:
+        return "unreadable"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -12,6 +14,22 @@ from autograder import __version__
 from autograder.assignment import Assignment, AssignmentError, load, slugs
 
 USAGE = 2  # exit code of wrong usage; 1: some could not be graded; 0: all were
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _jobs(command: F) -> F:
+    """The options that say where judges run."""
+    jobs = click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        help="Submissions side by side  [default: what cores and memory allow]",
+    )
+    scheduler = click.option(
+        "--scheduler", metavar="tcp://HOST:PORT", help="Send submissions to this Dask cluster."
+    )
+    return jobs(scheduler(command))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,16 +69,44 @@ def kit(slug: tuple[str, ...]) -> None:
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Output folder."
 )
-def grade(slug: str, paths: tuple[Path, ...], output: Path) -> None:
+@_jobs
+def grade(slug: str, paths: tuple[Path, ...], output: Path, jobs: int | None, scheduler: str | None) -> None:
     """Grade submissions to SLUG: .py, .ipynb and .zip files, and folders of them.
 
-    Writes OUTPUT/results/<submission>.json and OUTPUT/grades.csv. Exit code 1: some could not be graded.
+    Writes OUTPUT/grades.sqlite, OUTPUT/results/<submission>.json and OUTPUT/grades.csv. What OUTPUT has already is kept
+    and not run again, unless the submission, a question's tests or the grader changed. Exit code 1: some could not be
+    graded.
     """
+    _load(slug)  # a mistake in the arguments is told at once
+    _run(
+        "grade",
+        {"slug": slug, "paths": [str(path) for path in paths], "folder": str(output)},
+        jobs,
+        scheduler,
+    )
+
+
+@main.command()
+@click.argument("output", type=click.Path(path_type=Path, file_okay=False))
+@_jobs
+def regrade(output: Path, jobs: int | None, scheduler: str | None) -> None:
+    """Grade again what a changed suite touches in OUTPUT, for everyone, and show whose score changed.
+
+    Needs no files but OUTPUT: the submissions are in its store.
+    """
+    _run("regrade", {"folder": str(output)}, jobs, scheduler)
+
+
+def _run(what: str, arguments: dict[str, Any], jobs: int | None, scheduler: str | None) -> None:
+    if scheduler is not None:
+        try:
+            cluster = importlib.import_module("autograder.cluster")
+        except ImportError as error:
+            _stop(f"--scheduler needs the extra for clusters, pip install 'autograder[cluster]': {error}.")
+        sys.exit(getattr(cluster, what)(scheduler, **arguments))
     from autograder.sandbox.launch import become_judge
 
-    _load(slug)  # a mistake in the arguments is told at once
-    arguments = {"slug": slug, "paths": [str(path) for path in paths], "folder": str(output)}
-    become_judge("autograder.batch:main", arguments)
+    become_judge(f"autograder.batch:{what}", {**arguments, "jobs": jobs})
 
 
 @main.command()

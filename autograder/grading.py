@@ -6,7 +6,7 @@ import functools
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -116,13 +116,22 @@ class Judge:
         self._session: Session | None = None
         self._used: dict[str, set[str]] = {}
 
-    def grade(self, submission: Submission, progress: Progress = lambda _: None) -> Result:
+    def grade(
+        self,
+        submission: Submission,
+        progress: Progress = lambda _: None,
+        questions: Collection[str] | None = None,
+        beside: bool = True,
+    ) -> Result:
         """Grades one submission; whatever it does, there is a result.
 
         Args:
             submission: what was handed in.
             progress: is told each question as it begins.
+            questions: names of those to be run; None: all.
+            beside: whether the leaderboard's numbers and the figures are wanted as well.
         """
+        asked = [q for q in self.assignment.questions if questions is None or q.name in questions]
         started = time.perf_counter()
         result = Result(submission.name, possible=self.assignment.possible, layers=self._sandbox.layers)
         result.written = answers(submission, [question.name for question in self.assignment.written])
@@ -131,25 +140,23 @@ class Judge:
             names = [name for question in self.assignment.questions for name in question.defines]
             student = Namespace(session, lambda name: _why_missing(name, session, submission), names)
             namespace = self._fixtures(session, student, submission)
-            self._used = {question.name: set() for question in self.assignment.questions}
+            self._used = {question.name: set() for question in asked}
             for hidden in (
                 False,
                 True,
             ):  # all public ones first: what a student may read knows of no hidden input
-                for question in self.assignment.questions:
+                for question in asked:
                     progress(question.name)
                     self._run(question, session, namespace, hidden)
-            for question in self.assignment.questions:
+            for question in asked:
                 result.questions.append(self._conclude(question, session, namespace, submission))
-            self._compare_and_show(result, namespace)
+            if beside:
+                self._compare_and_show(result, namespace)
             self._session = None
             result.message = _message(submission, session.cell_errors, namespace.notes)
         result.usage = session.usage
-        if any(question.undecided for question in result.questions):
-            result.status = "error"
-        _point_to_causes(self.assignment, result)
         result.seconds = time.perf_counter() - started
-        return result
+        return conclude(self.assignment, result)
 
     def _fixtures(self, session: Session, names: Namespace, submission: Submission) -> Fixtures:
         limits = self.assignment.limits
@@ -164,7 +171,7 @@ class Judge:
 
     def _compare_and_show(self, result: Result, namespace: Fixtures) -> None:
         """The leaderboard, and what the figures show, from what the tests have computed."""
-        if not result.score:  # an untouched stub has nothing to show
+        if result.questions and not result.score:  # an untouched stub has nothing to show
             return
         for metric in self.assignment.leaderboard:
             with suppress(Exception):
@@ -251,6 +258,18 @@ class Judge:
         if self._reference is None:
             self._reference = diagnosis.load_reference(self.assignment)
         return self._reference
+
+
+def conclude(assignment: Assignment, result: Result) -> Result:
+    """Says what follows from all questions together: the status, and which question to mend first.
+
+    It may be said again, after some of the questions were graded anew.
+    """
+    result.status = "error" if any(question.undecided for question in result.questions) else "graded"
+    for question in result.questions:
+        question.note = NOT_IMPLEMENTED if question.note == NOT_IMPLEMENTED else ""
+    _point_to_causes(assignment, result)
+    return result
 
 
 def unreadable(name: str, possible: float, message: str) -> Result:

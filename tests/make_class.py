@@ -1,12 +1,15 @@
-"""Writes a small class of imaginary students, to try the grader on: `python -m tests.make_class FOLDER`.
+"""Writes a class of imaginary students, to try the grader on: `python -m tests.make_class FOLDER [NUMBER]`.
 
 Everything that a TA meets: right answers in several styles, natural mistakes, half a solution, an untouched stub, a
 crash, a loop without end, an attempt at cheating, a library call, a file of the wrong type. The same files every time.
+With a NUMBER it writes a large class of as many, each file different from all others.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests import build_submissions as build
@@ -37,6 +40,32 @@ def members() -> dict[str, bytes]:
     }  # fmt: skip
 
 
+LOOPING = "lena.py"  # takes half a minute: two calls run into their limit of ten seconds
+LOOPING_SHARE = 100  # of a large class, one in so many loops, more than in any class that a TA meets
+
+
+def many(number: int) -> Iterator[tuple[str, bytes]]:
+    """A large class: the small one over and over, each file with a remark of its own."""
+    small = members()
+    looping = small.pop(LOOPING)
+    names = sorted(small)
+    for place in range(number):
+        name = LOOPING if place % LOOPING_SHARE == LOOPING_SHARE // 2 else names[place % len(names)]
+        content = looping if name == LOOPING else small[name]
+        yield f"{place:04}-{name}", _remarked(name, content, f"student {place}")
+
+
+def _remarked(name: str, content: bytes, remark: str) -> bytes:
+    """The same solution in another file: a script with one comment more, a notebook with one cell more."""
+    if name.endswith(".py"):
+        return content + f"\n# {remark}\n".encode()
+    if name.endswith(".ipynb"):
+        notebook = json.loads(content)
+        notebook["cells"].append({"cell_type": "markdown", "metadata": {}, "source": remark, "id": "remark"})
+        return json.dumps(notebook).encode()
+    return content
+
+
 def changed(cells: list[str], *pairs: str) -> list[str]:
     """Right cells with one thing changed, or more: old text, new text, and so on."""
     text = "\0".join(cells)
@@ -58,14 +87,14 @@ def _script(cells: list[str]) -> bytes:
     return build.script(cells).encode()
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, number: int | None = None) -> None:
     """Writes the class; files that are there already are written again."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in members().items():
+    for name, content in members().items() if number is None else many(number):
         (folder / name).write_bytes(content)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m tests.make_class FOLDER")
-    write(Path(sys.argv[1]))
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python -m tests.make_class FOLDER [NUMBER]")
+    write(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -162,10 +163,11 @@ def test_control_characters():
 
 
 def test_files(tmp_path):
-    """The table grows with each submission; nothing half-written is left beside it."""
+    """A file each, the table over all, and nothing half-written beside them."""
     output = Output(tmp_path / "out", SAMPLE)
     output.add(result("ada.py"))
     output.add(result("bob.py"))
+    output.write_table([result("ada.py"), result("bob.py")])
     assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [
         "ada.py.json", "bob.py.json", "grades.csv", "results",
     ]  # fmt: skip
@@ -175,7 +177,7 @@ def test_files(tmp_path):
 def test_a_crash_leaves_the_old_file(tmp_path, monkeypatch):
     """Whoever reads after a crash in the middle of writing finds the whole table of before."""
     output = Output(tmp_path, SAMPLE)
-    output.add(result("ada.py"))
+    output.write_table([result("ada.py")])
     before = output.table.read_bytes()
 
     def crash(*_):
@@ -183,8 +185,18 @@ def test_a_crash_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", crash)
     with pytest.raises(OSError, match="no space left"):
-        output.add(result("bob.py"))
+        output.write_table([result("ada.py"), result("bob.py")])
     assert output.table.read_bytes() == before
+    assert not list(tmp_path.glob(".*.new"))
+
+
+def test_when_it_was_written(tmp_path):
+    """What was never written is older than everything."""
+    output = Output(tmp_path, SAMPLE)
+    before = time.time()
+    output.add(result("ada.py"))
+    assert output.written_at("ada.py") == pytest.approx(before, abs=5)
+    assert output.written_at("bob.py") == 0
 
 
 @pytest.mark.parametrize(

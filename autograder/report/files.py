@@ -1,5 +1,7 @@
 """The output folder: `results/<submission>.json` as each submission is done, `grades.csv` over all of them.
 
+Both are views of the store: they can be written again at any time.
+
 Every file is written beside its place and moved there, so that whoever reads meanwhile, or after a crash, finds a
 whole one.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from autograder.assignment import Assignment
@@ -28,7 +31,6 @@ class Output:
 
     def __init__(self, folder: Path, assignment: Assignment) -> None:
         self.folder, self._assignment = folder, assignment
-        self._results: list[Result] = []
         (folder / "results").mkdir(parents=True, exist_ok=True)
 
     @property
@@ -37,12 +39,23 @@ class Output:
         return self.folder / "grades.csv"
 
     def add(self, result: Result) -> None:
-        """Writes one submission's results and the table so far."""
-        self._results.append(result)
+        """Writes one submission's results."""
         content = json.dumps(gradescope.to_dict(result, self._assignment), indent=2, ensure_ascii=False)
-        name = file_name(result.submission)
-        write_file(self.folder / "results" / f"{name}.json", content + "\n")
-        write_file(self.table, grades.to_csv(self._results, self._assignment))
+        write_file(self._place(result.submission), content + "\n")
+
+    def write_table(self, results: Iterable[Result]) -> None:
+        """Writes the table of all submissions."""
+        write_file(self.table, grades.to_csv(results, self._assignment))
+
+    def written_at(self, submission: str) -> float:
+        """When a submission's results were written, in seconds since the epoch; 0 if they are not there."""
+        try:
+            return self._place(submission).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def _place(self, submission: str) -> Path:
+        return self.folder / "results" / f"{file_name(submission)}.json"
 
 
 def file_name(submission: str) -> str:
@@ -57,5 +70,9 @@ def file_name(submission: str) -> str:
 def write_file(path: Path, text: str) -> None:
     """Writes a file beside its place and moves it there."""
     beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, encoding="utf-8", errors="replace", newline="")
-    os.replace(beside, path)
+    try:
+        beside.write_text(text, encoding="utf-8", errors="replace", newline="")
+        os.replace(beside, path)
+    except OSError:  # no half file stays behind where room is short
+        beside.unlink(missing_ok=True)
+        raise

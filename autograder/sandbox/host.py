@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
@@ -9,13 +10,14 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from autograder.sandbox import layers
 from autograder.sandbox.errors import SandboxError
-from autograder.sandbox.launch import Zygote, launch
+from autograder.sandbox.launch import Zygote, answer, launch
 from autograder.sandbox.wire import Channel, WireError
 
 # What a submission's text says that it will import, imported once for all children: 0.5 s, 0.35 s, 1.1 s, 0.1 s.
@@ -27,6 +29,10 @@ WARM = {
 }
 START_SECONDS = (
     60  # for the zygote and for the confinement of a child: 2 s and 10 ms here; more is the machine's fault
+)
+_PREFIX, _OWNER = "autograder-", ".owner"
+MAKING_SECONDS = (
+    5  # a folder younger than this may not have been locked yet: making it and locking take under 1 ms
 )
 
 
@@ -90,11 +96,13 @@ class Sandbox:
         self._zygote = zygote or launch()
         self._control = self._zygote.control
         self._control.settimeout(START_SECONDS)
-        ready = self._answer()
+        ready = answer(self._control)
         self.reasons: dict[str, str] = ready["layers"]
         self.layers = layers.active(self.reasons, without)
-        self._base = Path(tempfile.mkdtemp(prefix="autograder-"))
+        self._base = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._base.chmod(0o711)  # a submission's own user passes through, but can't list who else is here
+        self._owner = open(self._base / _OWNER, "x", opener=_private)  # noqa: SIM115  held as long as this process lives
+        fcntl.flock(self._owner, fcntl.LOCK_EX)
         self._children = 0
 
     def __enter__(self) -> Sandbox:
@@ -107,6 +115,7 @@ class Sandbox:
         """Ends the zygote and all children, and removes their folders."""
         self._zygote.stop()
         remove(self._base)
+        self._owner.close()
 
     def spawn(self, bounds: Bounds, code: Code, output: int) -> tuple[int, Path, Channel]:
         """Starts a confined child in a folder of its own that holds the code's files.
@@ -133,7 +142,7 @@ class Sandbox:
         }  # fmt: skip
         try:
             socket.send_fds(self._control, [json.dumps(job).encode() + b"\n"], [theirs.fileno(), output])
-            pid = self._answer()["pid"]
+            pid = answer(self._control)["pid"]
         except OSError as error:
             raise SandboxError(f"the fork server does not answer: {error}") from error
         finally:
@@ -151,20 +160,16 @@ class Sandbox:
         """Kills and reaps one child: `status` (as in subprocess), `cpu` seconds, `peak_kb`."""
         try:
             self._control.sendall(json.dumps({"op": "end", "pid": pid}).encode() + b"\n")
-            return self._answer()
+            return answer(self._control)
         except OSError as error:
             raise SandboxError(f"the fork server does not answer: {error}") from error
 
-    def _answer(self) -> dict[str, Any]:
-        data = b""
-        while not data.endswith(b"\n"):
-            block = self._control.recv(1 << 16)
-            if not block:
-                raise SandboxError("the fork server ended; `autograder doctor` shows what is missing")
-            data += block
-        answer = json.loads(data)
-        assert isinstance(answer, dict)
-        return answer
+    def answers(self) -> bool:
+        """Whether the fork server is still there."""
+        try:
+            return self.end(0) == {"status": None}
+        except SandboxError:
+            return False
 
     def _make_box(self, files: dict[str, bytes], uid: int | None) -> Path:
         box = self._base / str(self._children)
@@ -188,6 +193,22 @@ def remove(folder: Path) -> None:
     for command in (["rm", "-rf"], ["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
         if folder.exists():
             subprocess.run([*command, str(folder)], stderr=subprocess.DEVNULL, check=False)
+
+
+def remove_abandoned() -> None:
+    """Removes the folders of sandboxes whose process was killed: nobody holds the lock in them any more."""
+    for base in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            with open(base / _OWNER) as owner:
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - os.fstat(owner.fileno()).st_mtime > MAKING_SECONDS:
+                    remove(base)
+        except OSError:  # in use, not ours, or gone meanwhile
+            continue
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _tail(descriptor: int) -> str:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from autograder.sandbox.errors import SandboxError
 
@@ -90,19 +90,70 @@ def become_judge(entry: str, arguments: dict[str, Any]) -> NoReturn:
         entry: "module:function" that the judge runs, with the control socket and `arguments`; it returns the exit code.
         arguments: plain data.
     """
-    task = {"entry": entry, "arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}
-    with tempfile.TemporaryFile() as file:  # without a name, and read by the judge alone, after the fork
-        file.write(json.dumps(task).encode())
-        file.seek(0)
+    with _request(entry, arguments) as file:
         os.set_inheritable(file.fileno(), True)
         os.chdir("/")
         command = _command("judge", file.fileno())
         os.execve(command[0], command, _environment())
 
 
-def _command(kind: str, descriptor: int) -> list[str]:
+def start_judge(entry: str, arguments: dict[str, Any]) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Starts a zygote whose first fork is a judge, beside this process.
+
+    Args:
+        entry: as for `become_judge`.
+        arguments: plain data; `descriptor`, the judge's end of the socket that is returned, comes on top.
+
+    Returns:
+        The zygote's process, which ends when its judge does, and our end of the socket.
+
+    Raises:
+        SandboxError: the process could not be started.
+    """
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs, _request(entry, {**arguments, "descriptor": theirs.fileno()}) as file:
+            descriptors = [file.fileno(), theirs.fileno()]
+            process = subprocess.Popen(
+                _command("judge", *descriptors), pass_fds=descriptors, env=_environment(), cwd="/",
+                stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+    except OSError as error:
+        ours.close()
+        raise SandboxError(f"the fork server could not be started: {error}") from error
+    return process, ours
+
+
+def _request(entry: str, arguments: dict[str, Any]) -> IO[bytes]:
+    """What a judge is to do, in a file without a name that it alone reads, after the fork."""
+    task = {"entry": entry, "arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}
+    file = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
+    file.write(json.dumps(task).encode())
+    file.seek(0)
+    return file
+
+
+def answer(control: socket.socket) -> dict[str, Any]:
+    """One answer of the zygote at the other end.
+
+    Raises:
+        SandboxError: it ended.
+    """
+    data = b""
+    while not data.endswith(b"\n"):
+        block = control.recv(1 << 16)
+        if not block:
+            raise SandboxError("the fork server ended; `autograder doctor` shows what is missing")
+        data += block
+    found = json.loads(data)
+    assert isinstance(found, dict)
+    return found
+
+
+def _command(kind: str, *descriptors: int) -> list[str]:
     safe_path = ["-P"] if sys.version_info >= (3, 11) else []
-    return [sys.executable, "-s", *safe_path, "-m", "autograder.sandbox.zygote", kind, str(descriptor)]
+    numbers = map(str, descriptors)
+    return [sys.executable, "-s", *safe_path, "-m", "autograder.sandbox.zygote", kind, *numbers]
 
 
 def _environment() -> dict[str, str]:

@@ -5,7 +5,8 @@ memory. It starts with an environment made for it and imports torch; the judge i
 that started it or, to save that one an import of torch (1.5 s), a first fork of this one.
 
 Requests on the control socket are lines of JSON, one at a time: `spawn` (with two descriptors: the child's socket and
-its output) and `end` (kill and reap one child).
+its output), `fork` (with one: the control socket of one more fork server, a fork of this one and as clean) and `end`
+(kill and reap one child or fork server).
 """
 
 from __future__ import annotations
@@ -45,26 +46,27 @@ def main() -> None:
 
     operators.warm()
     _settle()
-    kind, descriptor = sys.argv[1], int(sys.argv[2])
+    kind, descriptors = sys.argv[1], [int(number) for number in sys.argv[2:]]
     if kind == "judge":
-        sys.exit(_serve_own_judge(descriptor, reasons, child.live))
-    _serve(socket.socket(fileno=descriptor), reasons, child.live)
+        sys.exit(_serve_own_judge(descriptors, reasons, child.live))
+    _serve(socket.socket(fileno=descriptors[0]), reasons, child.live)
 
 
 def _serve(control: socket.socket, reasons: dict[str, str], live: Live, judge: int | None = None) -> None:
     control.sendall(json.dumps({"layers": reasons, "pid": os.getpid()}).encode() + b"\n")
-    Zygote(control, live, judge).run()
+    Zygote(control, reasons, live, judge).run()
 
 
-def _serve_own_judge(request: int, reasons: dict[str, str], live: Live) -> int:
-    """Forks the judge and serves it; its exit code."""
+def _serve_own_judge(descriptors: list[int], reasons: dict[str, str], live: Live) -> int:
+    """Forks the judge and serves it; its exit code. The first descriptor is its request, the others are its own."""
     control, theirs = socket.socketpair()
     judge = os.fork()
     if judge == 0:
         control.close()
-        _be_judge(theirs, request)
+        _be_judge(theirs, descriptors[0])
     theirs.close()
-    os.close(request)  # unread: the judge's arguments and environment never enter this process
+    for descriptor in descriptors:
+        os.close(descriptor)  # unread: the judge's arguments and environment never enter this process
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: os.kill(judge, received))
     null = os.open(os.devnull, os.O_RDWR)
@@ -140,12 +142,16 @@ class Zygote:
 
     Args:
         control: the socket to the judge.
+        reasons: what `layers.probe` found.
         live: what a child does; it does not return.
         judge: the judge's process, where that is a child of this one.
     """
 
-    def __init__(self, control: socket.socket, live: Live, judge: int | None = None) -> None:
+    def __init__(
+        self, control: socket.socket, reasons: dict[str, str], live: Live, judge: int | None = None
+    ) -> None:
         self._control = control
+        self._reasons = reasons
         self._live = live
         self._judge = judge
         self._children: set[int] = set()
@@ -156,12 +162,16 @@ class Zygote:
             request, descriptors = self._receive()
             if request is None:
                 break
-            answer = (
-                self._spawn(request, *descriptors) if request["op"] == "spawn" else self._end(request["pid"])
-            )
-            self._control.sendall(json.dumps(answer).encode() + b"\n")
+            self._control.sendall(json.dumps(self._answer(request, descriptors)).encode() + b"\n")
         for pid in list(self._children):
             self._end(pid)
+
+    def _answer(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+        if request["op"] == "spawn":
+            return self._spawn(request, *descriptors)
+        if request["op"] == "fork":
+            return self._fork(*descriptors)
+        return self._end(request["pid"])
 
     def _receive(self) -> tuple[dict[str, Any] | None, list[int]]:
         data, ancillary, _, _ = self._control.recvmsg(
@@ -184,6 +194,16 @@ class Zygote:
             _be_child(self._live, job, connection, output, zygote)
         os.close(connection)
         os.close(output)
+        self._children.add(pid)
+        return {"pid": pid}
+
+    def _fork(self, control: int) -> dict[str, Any]:
+        """Starts a fork server for one more judge, at the price of a fork instead of an import of torch."""
+        pid = os.fork()
+        if pid == 0:
+            self._control.close()
+            _be_server(socket.socket(fileno=control), self._reasons, self._live)
+        os.close(control)
         self._children.add(pid)
         return {"pid": pid}
 
@@ -216,6 +236,21 @@ class Zygote:
         for pid in strangers:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+def _be_server(control: socket.socket, reasons: dict[str, str], live: Live) -> None:
+    """The life of a fork server that is a fork; it ends with its judge or with the one that it came from."""
+    code = 1
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _harden()
+        _serve(control, reasons, live)
+        code = 0
+    except OSError:  # the judge was killed before it asked for anything
+        pass
+    finally:
+        os._exit(code)
 
 
 def _be_child(live: Live, job: dict[str, Any], connection: int, output: int, zygote: int) -> None:

@@ -1,0 +1,211 @@
+"""Several judges on this machine, each with a fork server of its own.
+
+A judge that dies or hangs costs one attempt at one submission: a fresh one tries again, once. What this module tells
+its caller is the same, event by event, as what `cluster` tells about other machines.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from typing import Any
+
+from autograder.assignment import Assignment
+from autograder.grading import broken
+from autograder.plain import from_json
+from autograder.sandbox.errors import SandboxError
+from autograder.sandbox.judges import JudgeProcess, Judges
+from autograder.worker import Ready, Reply, Task, ask, receive, serve
+
+TICK = 0.2  # seconds after which a caller hears that nothing happened, to show the time and to notice Ctrl-C
+ATTEMPTS = 2
+# A submission may use `total_seconds`; what the judge itself adds (tests, replays, a fresh child and its cells) was at
+# most 8 s in the tests of this repository. Beyond this it hangs.
+PATIENCE_FACTOR, PATIENCE_SECONDS = 1.5, 300.0
+
+
+@dataclass(frozen=True)
+class Began:
+    """A submission is being graded now."""
+
+    task: Task
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A submission is graded, or was given up."""
+
+    task: Task
+    reply: Reply
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Nothing happened for a moment."""
+
+
+Event = Began | Finished | Waiting
+Work = Iterator[tuple[Task, bytes]]  # tasks, each with its content where that does not lie at the task's path
+Runner = Callable[[Work], Iterator[Event]]
+
+
+class PoolError(Exception):
+    """No judge can be started, so nothing can be graded; the message says why."""
+
+
+def default_patience(assignment: Assignment) -> float:
+    """Seconds after which a judge is taken to hang in one submission."""
+    seconds = assignment.limits.total_seconds + assignment.limits.training_seconds
+    return PATIENCE_FACTOR * seconds + PATIENCE_SECONDS
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A judge and what it is doing."""
+
+    process: JudgeProcess
+    ready: bool = False
+    task: Task | None = None
+    packed: bytes = field(default=b"", repr=False)
+    attempt: int = 0
+    began: float = 0.0
+
+
+class Pool:
+    """Grades submissions with up to `jobs` judges side by side.
+
+    Args:
+        judges: starts them.
+        assignment: what was asked.
+        jobs: how many, at most.
+        patience: seconds after which a judge is taken to hang; by default what follows from the assignment's limits.
+    """
+
+    def __init__(
+        self, judges: Judges, assignment: Assignment, jobs: int, patience: float | None = None
+    ) -> None:
+        self._judges, self._assignment, self._jobs = judges, assignment, jobs
+        self._patience = patience or default_patience(assignment)
+        self._workers: list[_Worker] = []
+        self._again: list[tuple[Task, bytes, int]] = []
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all judges, in the middle of what they do."""
+        for worker in self._workers:
+            self._judges.end(worker.process)
+        self._workers.clear()
+
+    def __call__(self, work: Work) -> Iterator[Event]:
+        """Grades all of it; the next submission is begun before a finished one is told.
+
+        Raises:
+            PoolError: judges can't be started.
+        """
+        while True:
+            yield from self._occupy(work)
+            busy = [worker for worker in self._workers if worker.task is not None]
+            if not busy:
+                break
+            told = False
+            for worker in self._heard(busy):
+                for event in self._hear(worker, work):
+                    told = True
+                    yield event
+            if not told:
+                yield Waiting()
+
+    def _occupy(self, work: Work) -> Iterator[Began]:
+        """Gives work to whoever has none, starting judges while there is more."""
+        idle = [worker for worker in self._workers if worker.task is None]
+        while (idle or len(self._workers) < self._jobs) and (item := self._next(work)):
+            worker = idle.pop() if idle else self._start()
+            yield from self._give(worker, *item)
+
+    def _next(self, work: Work) -> tuple[Task, bytes, int] | None:
+        if self._again:
+            return self._again.pop()
+        item = next(work, None)
+        return (*item, 1) if item else None
+
+    def _start(self) -> _Worker:
+        assignment = self._assignment
+        try:
+            process = self._judges.start(lambda connection, zygote: serve(connection, assignment, zygote))
+        except SandboxError as error:
+            raise PoolError(str(error)) from error
+        self._workers.append(_Worker(process))
+        return self._workers[-1]
+
+    def _give(self, worker: _Worker, task: Task, packed: bytes, attempt: int) -> Iterator[Began]:
+        worker.task, worker.packed, worker.attempt, worker.began = task, packed, attempt, time.monotonic()
+        try:
+            ask(worker.process.connection, task, packed)
+        except OSError:  # it is dead: reading from it will tell
+            pass
+        yield Began(task)
+
+    def _heard(self, busy: list[_Worker]) -> list[_Worker]:
+        """Those that have something to say, or have been silent for too long."""
+        by_connection: dict[Any, _Worker] = {worker.process.connection: worker for worker in busy}
+        spoke = [by_connection[connection] for connection in wait(list(by_connection), TICK)]
+        late = time.monotonic() - self._patience
+        return [worker for worker in busy if worker in spoke or worker.began < late]
+
+    def _hear(self, worker: _Worker, work: Work) -> Iterator[Event]:
+        try:
+            if not worker.process.connection.poll():
+                yield from self._lost(worker, f"did not finish within {self._patience:.0f} s")
+            elif not worker.ready:
+                self._greet(worker)
+            else:
+                yield from self._finish(worker, work)
+        except (EOFError, OSError):
+            yield from self._lost(worker, "")
+
+    def _greet(self, worker: _Worker) -> None:
+        greeting = from_json(Ready, worker.process.connection.recv_bytes().decode())
+        if greeting.problem:
+            raise PoolError(greeting.problem)
+        worker.ready = True
+
+    def _finish(self, worker: _Worker, work: Work) -> Iterator[Event]:
+        reply, task = receive(worker.process.connection), worker.task
+        assert task is not None  # only busy ones are listened to
+        worker.task = None
+        if item := self._next(work):
+            yield from self._give(worker, *item)
+        yield Finished(task, reply)
+
+    def _lost(self, worker: _Worker, why: str) -> Iterator[Event]:
+        """Ends a judge that is dead or hangs; its submission gets another attempt, or an error for a result."""
+        self._workers.remove(worker)
+        status = self._judges.end(worker.process)
+        why = why or _how(status)
+        if not worker.ready:
+            raise PoolError(
+                f"A judge {why} before it could begin; `autograder doctor` shows what is missing."
+            )
+        task = worker.task
+        assert task is not None
+        if worker.attempt < ATTEMPTS:
+            self._again.append((task, worker.packed, worker.attempt + 1))
+            return
+        error = RuntimeError(f"the judge {why}, {ATTEMPTS} times")
+        yield Finished(task, Reply(broken(task.name, self._assignment.possible, error)))
+
+
+def _how(status: int) -> str:
+    if status == 0:
+        return "lost its fork server"
+    if status > 0:
+        return f"ended with exit code {status}"
+    return f"was killed by {signal.Signals(-status).name}"
