@@ -10,7 +10,7 @@ written  what a student wrote in words
 
 from autograder.submission.find import find
 from autograder.submission.model import Cell, Submission, SubmissionError
-from autograder.submission.read import read
+from autograder.submission.read import read, read_files
 from autograder.submission.written import answers
 
-__all__ = ["Cell", "Submission", "SubmissionError", "answers", "find", "read"]
+__all__ = ["Cell", "Submission", "SubmissionError", "answers", "find", "read", "read_files"]
