@@ -171,8 +171,11 @@ def _pip_configuration() -> tuple[dict[str, str], list[str]]:
         key, _, value = line.partition("=")
         environment[f"PIP_{key.rsplit('.', 1)[-1].replace('-', '_').upper()}"] = ast.literal_eval(value)
     words = " ".join(environment.values()).split()
-    paths = [word.removeprefix("file://") for word in words if word.startswith(("/", "file:///"))]
-    return environment, [path for path in paths if Path(path).is_dir()]
+    paths = [word for word in words if word.startswith("/")]
+    paths += [
+        str(Path(word[7:]).parent) for word in words if word.startswith("file:///")
+    ]  # with the files it lists
+    return environment, [path for path in dict.fromkeys(paths) if Path(path).is_dir()]
 
 
 @contextmanager

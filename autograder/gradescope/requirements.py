@@ -18,13 +18,14 @@ NOTEBOOKS = (
 )  # fmt: skip
 PLOTS = (
     "contourpy", "cycler", "fonttools", "kiwisolver", "matplotlib", "packaging", "pillow", "pyparsing",
-    "python-dateutil",
+    "python-dateutil", "tzdata",
 )  # fmt: skip
 OTTER = (
     "attrs", "dill", "fastjsonschema", "fica", "jsonschema", "jsonschema-specifications", "jupyter_core", "nbformat",
     "otter-grader", "platformdirs", "python-frontmatter", "pyyaml", "referencing", "rpds-py", "wrapt",
 )  # fmt: skip
 WITHOUT_THEIR_DEPENDENCIES = {"otter-grader", "fica"}
+NOT_NEEDED = {"setuptools"}  # by torch, to compile extensions
 
 
 def pins(root: Path) -> dict[str, str]:

@@ -73,7 +73,15 @@ def problems(text: str) -> list[str]:
     except (ValueError, RecursionError) as error:
         return [f"results.json is not JSON: {error}"]
     found = sorted(Draft202012Validator(SCHEMA).iter_errors(content), key=lambda error: error.json_path)
-    return [f"results.json, {error.json_path}: {error.message[:300]}" for error in found]
+    return [f"results.json, {error.json_path}: {_told(error)}" for error in found]
+
+
+def _told(error: Any) -> str:
+    """The message without most of a long text that it quotes."""
+    if error.validator == "anyOf":
+        return "neither tests nor score is there, and one of them is required."
+    message = str(error.message)
+    return message if len(message) <= 300 else f"{message[:100]} ... {message[-100:]}"
 
 
 def _refuse(constant: str) -> None:
