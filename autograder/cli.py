@@ -110,6 +110,35 @@ def _run(what: str, arguments: dict[str, Any], jobs: int | None, scheduler: str 
 
 
 @main.command()
+@click.argument("slug")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The zip to write.")
+@click.option(
+    "--try", "tried", type=click.Path(path_type=Path, exists=True), help="A submission to try the zip on."
+)
+@click.option("--setup", is_flag=True, help="With --try: run setup.sh too (downloads torch).")
+@click.option(
+    "--torch-index", envvar="AUTOGRADER_TORCH_INDEX", default="", help="Where pip finds CPU builds of torch."
+)
+@click.option("--minutes", default=10.0, show_default=True, help="The time limit set on Gradescope.")
+@click.option("--memory-mb", default=768, show_default=True, help="The container's memory set on Gradescope.")
+@click.option(
+    "--hidden", default="after_published", show_default=True, help="Visibility of the hidden tests."
+)
+@click.option("--daily-limit", default=0, help="Submissions that are graded a day; 0: all.")
+@click.option("--late", type=click.Path(path_type=Path, exists=True), help="The late policy, a TOML file.")
+def gradescope(slug: str, output: Path | None, tried: Path | None, setup: bool, **chosen: Any) -> None:
+    """Build the zip for Gradescope, or try it on a submission as Gradescope would.
+
+    Exit code 1: the trial found a problem.
+    """
+    from autograder.gradescope.command import run
+
+    if (output is None) == (tried is None):
+        _stop("Give either -o ZIP, to build the zip, or --try PATH, to run it on a submission.")
+    sys.exit(run(_load(slug), output, tried, setup, chosen, click.echo))
+
+
+@main.command()
 def doctor() -> None:
     """Show which layers of isolation work on this machine, and what the missing ones would add."""
     from autograder.sandbox.doctor import examine

@@ -141,6 +141,8 @@ class Judge:
             student = Namespace(session, lambda name: _why_missing(name, session, submission), names)
             namespace = self._fixtures(session, student, submission)
             self._used = {question.name: set() for question in asked}
+            for file in self._suite.values():
+                file.cases = []
             for hidden in (
                 False,
                 True,
@@ -181,6 +183,19 @@ class Judge:
         result.figures = [figure for figure in drawn if isinstance(figure, Figure)]
         result.detail = "\n".join(text for text in drawn if isinstance(text, str))
 
+    def so_far(self) -> list[QuestionResult]:
+        """What is known in the middle of `grade`: cases that nobody came to are not judged, nothing is explained."""
+        known = []
+        for question in self.assignment.questions:
+            file = self._suite[question.name]
+            names = {case.name for case in file.cases}
+            cases = [*file.cases, *(_waiting(case) for case in file.test_cases if case.name not in names)]
+            score = sum(case.points for case in file.cases if case.outcome is Outcome.PASSED)
+            result = QuestionResult(question.name, question.title, score, question.points, cases)
+            self._apply_policy(question, result)
+            known.append(result)
+        return known
+
     # -------------------------------------------------------------------------------------------------- one question
 
     def _run(self, question: Question, session: Session, namespace: Fixtures, hidden: bool) -> None:
@@ -194,12 +209,15 @@ class Judge:
     ) -> QuestionResult:
         file = self._suite[question.name]
         result = QuestionResult(question.name, question.title, file.score, question.points, file.cases)
+        self._apply_policy(question, result)
+        if not result.policy and result.score < result.possible:
+            self._explain(result, question, session, namespace, submission)
+        return result
+
+    def _apply_policy(self, question: Question, result: QuestionResult) -> None:
         used = sorted(name for name in self._used[question.name] if _is_forbidden(name, question.forbidden))
         if used:
             result.score, result.policy = 0.0, _policy_text(question, used)
-        elif result.score < result.possible:
-            self._explain(result, question, session, namespace, submission)
-        return result
 
     def _explain(
         self,
@@ -270,6 +288,11 @@ def conclude(assignment: Assignment, result: Result) -> Result:
         question.note = NOT_IMPLEMENTED if question.note == NOT_IMPLEMENTED else ""
     _point_to_causes(assignment, result)
     return result
+
+
+def _waiting(case: Any) -> CaseResult:
+    text = "Not judged: the grader was stopped before it came to this test."
+    return CaseResult(case.name, case.hidden, case.points, Outcome.COULD_NOT_TELL, text=text, cause="stopped")
 
 
 def unreadable(name: str, possible: float, message: str) -> Result:

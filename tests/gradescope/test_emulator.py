@@ -1,0 +1,399 @@
+"""The emulator runs the real zip as Gradescope would, and finds what would go wrong there.
+
+As root it makes a clean root with /autograder; without, the same runs relocated: both must hold.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from autograder.assignment import load, slugs
+from autograder.gradescope import emulator, jail, limits
+from autograder.gradescope.build import build
+from autograder.gradescope.emulator import Container, example_metadata, try_zip
+from autograder.gradescope.settings import Settings
+from autograder.gradescope.view import show
+from tests import build_submissions
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "tests" / "data" / "sample"
+RIGHT = SAMPLE / "reference" / "mini.py"
+NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the programs in the zip are for Linux"
+)
+needs_root = pytest.mark.skipif(bool(jail.missing()), reason=f"no clean root here: {jail.missing()}")
+
+
+@pytest.fixture(scope="module")
+def zips(tmp_path_factory):
+    """The zip of an assignment, with settings."""
+    folder = tmp_path_factory.mktemp("zips")
+
+    def make(slug="mini", root=SAMPLE, **settings):
+        path = folder / f"{len(list(folder.iterdir()))}.zip"
+        path.write_bytes(build(load(slug, root), Settings(slug, **settings)))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def fake(tmp_path):
+    """A zip whose run_autograder is this shell script."""
+
+    def make(script):
+        path = tmp_path / "fake.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("setup.sh", "true\n")
+            if script is not None:
+                archive.writestr(
+                    "run_autograder", f"#!/bin/bash\ncd ${{AUTOGRADER_ROOT:-/autograder}}\n{script}\n"
+                )
+        return path
+
+    return make
+
+
+@pytest.fixture(params=["clean root", "relocated"])
+def both(request, monkeypatch):
+    """With a clean root where there can be one, and without."""
+    if request.param == "relocated":
+        monkeypatch.setattr(jail, "missing", lambda: "a test says so")
+    elif jail.missing():
+        pytest.skip(jail.missing())
+
+
+@pytest.fixture
+def unlimited(monkeypatch):
+    """As on a machine without control groups."""
+    monkeypatch.setattr(emulator, "limiter", lambda *_: limits.Watch())
+
+
+# ------------------------------------------------------------------------------------------------- planted faults
+
+WRITES = "echo '{}' > results/results.json"
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        (None, "run_autograder is missing at the root of the zip"),
+        ("true", "results/results.json was not written"),
+        (WRITES.format('{"score": 1}') + "; exit 3", "ended with exit status 3"),
+        (WRITES.format('{"score": "full"}'), "results.json, $.score"),
+        (WRITES.format('{"tests": [{"score": 1, "visiblity": "hidden"}]}'), "'visiblity' was unexpected"),
+        (WRITES.format('{"score": 1'), "is not JSON"),
+        ("printf '\\xff' > results/results.json", "cannot be read"),
+        ("mkdir results/results.json", "cannot be read"),
+        (
+            WRITES.format('{"score": 0, "extra_data": {"status": "error", "detail": "the cause"}}'),
+            "the cause",
+        ),
+    ],
+    ids=[
+        "missing",
+        "no results",
+        "exit status",
+        "type",
+        "typing error",
+        "cut off",
+        "encoding",
+        "folder",
+        "error",
+    ],
+)
+def test_planted_faults(fake, both, script, found):
+    """Each is found and named."""
+    (problem,) = try_zip(fake(script), RIGHT).problems
+    assert found in problem
+
+
+def test_no_fault(fake, both):
+    """A right zip has none; where it ran is said."""
+    trial = try_zip(fake(WRITES.format('{"score": 1}') + "; echo hello; pwd"), RIGHT)
+    assert (trial.problems, trial.results) == ([], {"score": 1})
+    assert trial.output.startswith("hello\n")
+    if trial.where.startswith("clean root"):
+        assert trial.output == "hello\n/autograder\n"
+    else:
+        assert trial.where.startswith("relocated to /")
+        assert "as a test says so" in trial.where
+
+
+PYTHON = "${AUTOGRADER_PYTHON:-/opt/autograder/bin/python}"
+GREEDY = f'"{PYTHON}" -c "x = bytearray({200 << 20}); import time; time.sleep(3)"'
+ENOUGH = WRITES.format('{"score": 1}')
+
+
+def test_overrun_of_memory(fake, both):
+    """What the kernel ended is found, also where the program itself went on."""
+    trial = try_zip(fake(f"{ENOUGH}; {GREEDY}; true"), RIGHT, Container(1, memory_mb=100))
+    assert [problem.split(":")[0] for problem in trial.problems] == ["memory"]
+
+
+def test_overrun_of_memory_without_control_groups(fake, both, unlimited):
+    """Looked at ten times a second."""
+    trial = try_zip(fake(f"{ENOUGH}; {GREEDY}"), RIGHT, Container(1, memory_mb=100))
+    (problem,) = trial.problems
+    assert problem.startswith("memory: ")
+    assert problem.endswith("more than the container's 100 MB.")
+
+
+def test_overrun_of_time(fake, both):
+    """Ended as Gradescope would, with all that it started."""
+    trial = try_zip(fake(f"{ENOUGH}; (setsid sleep 987 &) ; sleep 987"), RIGHT, Container(minutes=0.03))
+    assert trial.problems == ["time: not done after 0.03 minutes. Gradescope would have given 0 points."]
+    assert trial.seconds < 10  # 1.9 s measured
+    if trial.where.startswith("clean root"):
+        assert (
+            "987"
+            not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+        )
+
+
+def test_overrun_of_processor_time_without_control_groups(fake, both, unlimited):
+    """A second of work does not fit into what a hundredth of a core gives in half a minute."""
+    script = f"{ENOUGH}; (ulimit -t 1; while :; do :; done); true"
+    (problem,) = try_zip(fake(script), RIGHT, Container(minutes=0.5, cpus=0.01)).problems
+    assert problem == "time: 1 processor seconds, more than 0.01 of a core gives in 0.5 minutes."
+
+
+@needs_root
+def test_half_a_core(fake):
+    """Where control groups can be made, no more than half a core is given."""
+    if isinstance(kind := limits.limiter(768, 0.5), limits.Watch):
+        pytest.skip("no control groups here")
+    kind.close()
+    trial = try_zip(fake(f"{ENOUGH}; timeout 2 sh -c 'while :; do :; done'; true"), RIGHT)
+    assert 0.3 < trial.usage.cpu_seconds < 1.4  # 1.0 s expected; on a busy machine less
+
+
+@needs_root
+def test_nothing_else_of_the_machine_is_seen(fake, tmp_path):
+    """No home folders, no other processes, no writing to the system."""
+    script = f"{ENOUGH}; ls /; ls {ROOT} {tmp_path}; touch /usr/made /etc/made; ls /proc | grep -c '^[0-9]'"
+    output = try_zip(fake(script), RIGHT).output
+    roots = output.split("ls: cannot", 1)[0].split()
+    assert set(roots) <= {
+        *jail._SYSTEM,
+        "autograder",
+        "dev",
+        "home",
+        "opt",
+        "proc",
+        "root",
+        "run",
+        "sys",
+        "tmp",
+        "var",
+    }
+    assert output.count("No such file or directory") == 2
+    assert output.count("Read-only file system") == 2
+    assert int(output.split()[-1]) < 10
+    assert list(Path("/usr").glob("made")) == []
+
+
+def test_nothing_is_left_behind(fake, tmp_path, monkeypatch):
+    """No folders, no mounts, no control groups."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    try_zip(fake(ENOUGH), RIGHT)
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert str(tmp_path) not in Path("/proc/mounts").read_text()
+    assert list(Path("/sys/fs/cgroup").glob(f"*/autograder-{os.getpid()}-*")) == []
+
+
+# ------------------------------------------------------------------------------------------------------ the real zip
+
+
+@pytest.mark.slow
+def test_the_sample(zips, both):
+    """Full marks, in both ways; what is shown names what a student may not see yet."""
+    trial = try_zip(zips(), RIGHT)
+    assert trial.problems == []
+    assert (trial.results["score"], trial.results["extra_data"]["status"]) == (8, "graded")
+    if trial.where.startswith("clean root"):
+        assert "user" in trial.results["extra_data"]["layers"]
+    console = Console(file=io.StringIO(), width=140)
+    show(trial, console)
+    shown = console.file.getvalue()
+    assert "Total: - (a test is hidden)" in shown
+    assert "Total: 8 / 8" in shown
+    assert shown.count("not shown: once grades are published") == 2
+    assert "No problem found." in shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slug", slugs(ROOT))
+def test_the_reference_fits_into_the_smallest_container(zips, slug):
+    """Full marks for each assignment in 768 MB, with half a core, in ten minutes."""
+    trial = try_zip(zips(slug, ROOT), ROOT / "reference" / f"{slug}.py")
+    assert trial.problems == []
+    assert trial.results["score"] == load(slug, ROOT).possible
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["right", "misconception"])
+def test_equal_to_grade(zips, tmp_path, name):
+    """Test by test, the same as `autograder grade` on the same submission."""
+    wrong = build_submissions.misconception("no_scale", "attention_weights")
+    path = tmp_path / ("work.py" if name == "right" else "work.zip")
+    path.write_bytes((ROOT / "reference/attention.py").read_bytes() if name == "right" else wrong)
+    command = [
+        sys.executable,
+        "-m",
+        "autograder",
+        "grade",
+        "attention",
+        str(path),
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    graded = json.loads((tmp_path / "out/results" / f"{path.name}.json").read_text())
+    tried = try_zip(zips("attention", ROOT), path).results
+    keys = ("name", "number", "score", "max_score", "status", "visibility")
+    assert [[test[k] for k in keys] for test in tried["tests"]] == [
+        [test[k] for k in keys] for test in graded["tests"]
+    ]
+    for key in ("questions", "diagnoses", "policy", "status"):
+        assert tried["extra_data"][key] == graded["extra_data"][key]
+    assert tried["score"] == graded["score"]
+
+
+ATTACK = """
+import glob, json, os
+
+def attempt(what, action):
+    try:
+        print("OPEN:" if action() else "closed:", what)
+    except Exception as error:
+        print("closed:", what, type(error).__name__)
+
+ROOT = os.environ.get("AUTOGRADER_ROOT", "/autograder")
+for path in ("source", "source/reference", "submission", "results"):
+    attempt(f"list {path}", lambda: os.listdir(f"{ROOT}/{path}"))
+for path in ("source/reference/mini.py", "source/assignments/mini/tests/q1.py", "submission_metadata.json",
+             "results/results.json", "submission/mini.py", "source/settings.json"):
+    attempt(f"read {path}", lambda: open(f"{ROOT}/{path}").read())
+def forge():
+    with open(f"{ROOT}/results/results.json", "w") as file:
+        return file.write(json.dumps({"score": 1000}))
+attempt("write results.json", forge)
+attempt("replace results.json", lambda: os.replace(__file__, f"{ROOT}/results/results.json") or True)
+attempt("remove results", lambda: os.remove(f"{ROOT}/results/results.json") or True)
+attempt("other boxes", lambda: [p for p in glob.glob("/tmp/autograder-*/*") if not os.getcwd().startswith(p)])
+attempt("the parent", lambda: open(f"/proc/{os.getppid()}/environ").read())
+"""
+
+
+@pytest.mark.slow
+def test_attacks(zips, tmp_path, both):
+    """Suite, results and other students' data are out of reach; the score is what the answers deserve."""
+    path = tmp_path / "mini.py"
+    path.write_text(ATTACK + "\n" + RIGHT.read_text())
+    earlier = {
+        "submission_time": NOON.isoformat(),
+        "score": "1.0",
+        "results": {"output": "A SECRET OF SOMEBODY"},
+    }
+    metadata = {**example_metadata(NOON), "previous_submissions": [earlier]}
+    trial = try_zip(zips(), path, metadata=metadata)
+    assert trial.problems == []
+    printed = trial.results["extra_data"]["printed"]
+    assert printed.count("closed:") == 15
+    assert "OPEN" not in printed
+    assert trial.results["score"] == 8
+    assert "SECRET" not in json.dumps(trial.results)
+
+
+@pytest.mark.slow
+def test_a_greedy_submission_is_stopped_by_our_limit(zips, tmp_path):
+    """A MemoryError at its own line; the container's kernel has nothing to do."""
+    path = tmp_path / "mini.py"
+    source = RIGHT.read_text().replace(
+        "def softmax(x):", "def softmax(x):\n    waste = bytearray(600 << 20)", 1
+    )
+    path.write_text(source)
+    trial = try_zip(zips(), path)
+    assert trial.problems == []
+    assert trial.results["extra_data"]["questions"]["q1"] < 4
+    assert "MemoryError" in trial.results["tests"][0]["output"]
+
+
+@pytest.mark.slow
+def test_partial_results_when_time_runs_out(tmp_path):
+    """A test that hangs in the judge: what was judged before stands, and our end comes before Gradescope's."""
+    root = shutil.copytree(SAMPLE, tmp_path / "root")
+    suite = root / "assignments/mini/tests/q2.py"
+    suite.write_text(suite.read_text().replace("def test_", "def _not_", 1))
+    text = (SAMPLE / "assignments/mini/tests/q2.py").read_text()
+    first = text.index("\ndef test_")
+    body = text.index(":\n", first) + 2
+    suite.write_text(text[:body] + "    import time\n    time.sleep(300)\n" + text[body:])
+    archive = tmp_path / "slow.zip"
+    minutes = 40 / 60
+    archive.write_bytes(build(load("mini", root), Settings("mini", minutes=minutes)))
+    trial = try_zip(archive, RIGHT, Container(minutes))
+    assert trial.seconds < minutes * 60
+    (problem,) = trial.problems
+    assert "shortly before the end of the 0.666667 minutes" in problem
+    by_name = {test["name"]: test for test in trial.results["tests"]}
+    assert by_name["q1: Softmax (public tests)"]["status"] == "passed"
+    assert "NOT JUDGED" in by_name["q2: A gate (public tests)"]["output"]
+    assert trial.results["score"] == 2
+
+
+@pytest.mark.slow
+def test_a_late_submission(zips):
+    """The policy in the zip, the times in the metadata."""
+    from autograder.roster import LatePolicy
+
+    metadata = example_metadata(NOON)
+    metadata["assignment"]["due_date"] = (NOON - timedelta(hours=30)).isoformat()
+    trial = try_zip(zips(late=LatePolicy(10)), RIGHT, metadata=metadata)
+    assert trial.problems == []
+    assert trial.results["score"] == pytest.approx(6.4)
+    assert "2 days late: 1.6 points off" in trial.results["output"]
+
+
+def test_a_submission_too_many(zips):
+    """Not graded, said so, and the last score stays; the grader is not even started."""
+    earlier = [
+        {"submission_time": (NOON - timedelta(hours=h)).isoformat(), "score": f"{s}"}
+        for h, s in ((3, 2), (1, 5))
+    ]
+    metadata = {**example_metadata(NOON), "previous_submissions": earlier}
+    trial = try_zip(zips(daily_limit=2), RIGHT, metadata=metadata)
+    assert trial.problems == []
+    assert trial.results["score"] == 5
+    assert "2 a day are" in trial.results["tests"][0]["output"]
+
+
+def test_without_an_interpreter(zips, tmp_path, both, monkeypatch):
+    """setup.sh did not run to its end: the student is told, and staff find out."""
+    path = tmp_path / "broken.zip"
+    with zipfile.ZipFile(zips()) as old, zipfile.ZipFile(path, "w") as new:
+        for info in old.infolist():
+            data = old.read(info)
+            if info.filename == "run_autograder":
+                data = data.replace(
+                    b'PYTHON="${AUTOGRADER_PYTHON:-/opt/autograder/bin/python}"', b"PYTHON=/no/python"
+                )
+            new.writestr(info, data)
+    trial = try_zip(path, RIGHT)
+    assert trial.problems == []
+    assert "could not start" in trial.results["tests"][0]["output"]
+    assert "Did setup.sh run to its end?" in trial.output
