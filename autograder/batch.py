@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
-from autograder import submission
+from autograder import publish, roster, submission
 from autograder.assignment import Assignment, AssignmentError, load
 from autograder.grading import Result
 from autograder.identity import Identity, identify
@@ -27,6 +27,9 @@ from autograder.machine import fitting_jobs
 from autograder.pool import Began, Finished, Pool, PoolError, Runner, Work
 from autograder.progress import Display
 from autograder.report import Output
+from autograder.report.manual import ManualError
+from autograder.roster import RosterError
+from autograder.roster.kept import assembled
 from autograder.sandbox.errors import SandboxError
 from autograder.sandbox.host import remove_abandoned
 from autograder.sandbox.judges import Judges
@@ -41,14 +44,16 @@ TABLE_SECONDS = 5.0  # grades.csv is written again after so long, or after 20 ti
 Runners = Callable[[Assignment, int], AbstractContextManager[Runner]]
 
 
-def grade(control: socket.socket, slug: str, paths: list[str], folder: str, jobs: int | None) -> int:
+def grade(
+    control: socket.socket, slug: str, paths: list[str], folder: str, jobs: int | None, report: bool
+) -> int:
     """What `autograder grade` runs: `launch.become_judge` calls it."""
-    return grade_all(load(slug), [Path(path) for path in paths], Path(folder), local(control, jobs))
+    return grade_all(load(slug), [Path(path) for path in paths], Path(folder), local(control, jobs), report)
 
 
-def regrade(control: socket.socket, folder: str, jobs: int | None) -> int:
+def regrade(control: socket.socket, folder: str, jobs: int | None, report: bool) -> int:
     """What `autograder regrade` runs: `launch.become_judge` calls it."""
-    return regrade_all(Path(folder), local(control, jobs))
+    return regrade_all(Path(folder), local(control, jobs), report)
 
 
 def local(control: socket.socket, jobs: int | None) -> Runners:
@@ -67,7 +72,9 @@ def local(control: socket.socket, jobs: int | None) -> Runners:
     return runners
 
 
-def grade_all(assignment: Assignment, paths: Iterable[Path], folder: Path, runners: Runners) -> int:
+def grade_all(
+    assignment: Assignment, paths: Iterable[Path], folder: Path, runners: Runners, report: bool = True
+) -> int:
     """Grades what is found under `paths`, apart from what the output folder has already, and prints the table.
 
     Returns:
@@ -75,20 +82,22 @@ def grade_all(assignment: Assignment, paths: Iterable[Path], folder: Path, runne
     """
 
     def act(console: Console, interrupt: Interrupt) -> int:
-        found = submission.find(paths, assignment.slug)
+        entries = roster.find(paths, assignment.slug)
         with Store(folder, assignment.slug) as store:
             batch = Batch(assignment, store, console, interrupt)
+            publish.note_people(store, entries)
+            found = [(entry.name, assembled(entry, folder / "assembled")) for entry in entries]
             tasks = batch.due_at(found)
             batch.run(runners, tasks, ((task, b"") for task in tasks))
             names = [name for name, _ in found]
             print_points(assignment, store.results(name for name in names if store.get(name)))
-            batch.say_where()
+            batch.say_where(report)
             return batch.say_failures(names)
 
     return _orderly(act)
 
 
-def regrade_all(folder: Path, runners: Runners) -> int:
+def regrade_all(folder: Path, runners: Runners, report: bool = True) -> int:
     """Grades again what the store has, where a question's suite or the grader changed, and prints whose score changed.
 
     Returns:
@@ -103,7 +112,7 @@ def regrade_all(folder: Path, runners: Runners) -> int:
             batch.run(runners, tasks, batch.stored(tasks))
             names = [stored.name for stored in store.all()]
             print_changes(assignment, batch.changes, len(names))
-            batch.say_where()
+            batch.say_where(report)
             return batch.say_failures(names)
 
     return _orderly(act)
@@ -115,7 +124,9 @@ def _orderly(act: Callable[[Console, Interrupt], int]) -> int:
     try:
         with Interrupt(console) as interrupt:
             return act(console, interrupt)
-    except (SubmissionError, StoreError, PoolError, AssignmentError, SandboxError) as error:
+    except (
+        SubmissionError, RosterError, ManualError, StoreError, PoolError, AssignmentError, SandboxError,
+    ) as error:  # fmt: skip
         console.print(str(error), markup=False, soft_wrap=True)
         return SOME_FAILED if isinstance(error, DiskFull) else USAGE
 
@@ -252,12 +263,16 @@ class Batch:
 
     # ------------------------------------------------------------------------------------------------------ what to say
 
-    def say_where(self) -> None:
-        """Where everything is, on standard output."""
+    def say_where(self, report: bool) -> None:
+        """Writes the report, if that is wanted, and says where everything is, on standard output."""
         output = self._output
-        Console(highlight=False, markup=False).print(
-            f"Scores: {output.table}\nFeedback: {output.folder / 'results'}/", soft_wrap=True
-        )
+        lines = [f"Scores: {output.table}", f"Feedback: {output.folder / 'results'}/"]
+        changes = [(entry.submission, entry.before, entry.after) for entry in self.changes]
+        publish.note_changes(self.store, changes)
+        if report and not self.undone:
+            with self._writing():
+                lines.append(f"Report: {publish.publish(self.store, self.assignment)}")
+        Console(highlight=False, markup=False).print("\n".join(lines), soft_wrap=True)
 
     def say_failures(self, names: list[str]) -> int:
         """Names those that are not graded, among these; the exit code."""

@@ -29,7 +29,8 @@ def _jobs(command: F) -> F:
     scheduler = click.option(
         "--scheduler", metavar="tcp://HOST:PORT", help="Send submissions to this Dask cluster."
     )
-    return jobs(scheduler(command))
+    report = click.option("--report/--no-report", default=True, help="Write OUTPUT/report at the end.")
+    return jobs(scheduler(report(command)))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,7 +71,9 @@ def kit(slug: tuple[str, ...]) -> None:
     "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Output folder."
 )
 @_jobs
-def grade(slug: str, paths: tuple[Path, ...], output: Path, jobs: int | None, scheduler: str | None) -> None:
+def grade(
+    slug: str, paths: tuple[Path, ...], output: Path, jobs: int | None, scheduler: str | None, report: bool
+) -> None:
     """Grade submissions to SLUG: .py, .ipynb and .zip files, and folders of them.
 
     Writes OUTPUT/grades.sqlite, OUTPUT/results/<submission>.json and OUTPUT/grades.csv. What OUTPUT has already is kept
@@ -80,7 +83,7 @@ def grade(slug: str, paths: tuple[Path, ...], output: Path, jobs: int | None, sc
     _load(slug)  # a mistake in the arguments is told at once
     _run(
         "grade",
-        {"slug": slug, "paths": [str(path) for path in paths], "folder": str(output)},
+        {"slug": slug, "paths": [str(path) for path in paths], "folder": str(output), "report": report},
         jobs,
         scheduler,
     )
@@ -89,12 +92,57 @@ def grade(slug: str, paths: tuple[Path, ...], output: Path, jobs: int | None, sc
 @main.command()
 @click.argument("output", type=click.Path(path_type=Path, file_okay=False))
 @_jobs
-def regrade(output: Path, jobs: int | None, scheduler: str | None) -> None:
+def regrade(output: Path, jobs: int | None, scheduler: str | None, report: bool) -> None:
     """Grade again what a changed suite touches in OUTPUT, for everyone, and show whose score changed.
 
     Needs no files but OUTPUT: the submissions are in its store.
     """
-    _run("regrade", {"folder": str(output)}, jobs, scheduler)
+    _run("regrade", {"folder": str(output), "report": report}, jobs, scheduler)
+
+
+_ROSTER = click.option(
+    "--roster",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The people of the class, CSV.",
+)
+
+
+@main.command()
+@click.argument("output", type=click.Path(path_type=Path, file_okay=False))
+@_ROSTER
+def report(output: Path, roster: Path | None) -> None:
+    """Write OUTPUT/report and OUTPUT/grades.csv again, without grading: with names, and with written scores.
+
+    Scores of written answers stand in OUTPUT/written.csv, which the first report makes, or in OUTPUT/written.toml.
+    """
+    from autograder import publish
+
+    sys.exit(publish.report(output, roster, click.echo))
+
+
+@main.command()
+@click.argument("output", type=click.Path(path_type=Path, file_okay=False))
+@_ROSTER
+@click.option("--late", type=click.Path(path_type=Path, exists=True), help="The late policy, a TOML file.")
+@click.option("--canvas", type=click.Path(path_type=Path, dir_okay=False), help="Write a file for Canvas.")
+@click.option("--moodle", type=click.Path(path_type=Path, dir_okay=False), help="Write a file for Moodle.")
+@click.option(
+    "--column", default="", help='Canvas: the column, such as "Attention (12345)"  [default: the title]'
+)
+def export(
+    output: Path,
+    roster: Path | None,
+    late: Path | None,
+    canvas: Path | None,
+    moodle: Path | None,
+    column: str,
+) -> None:
+    """Write the grades in OUTPUT as files that Canvas and Moodle import."""
+    from autograder import publish
+
+    if canvas is None and moodle is None:
+        _stop("Say what to write: --canvas FILE, --moodle FILE or both.")
+    sys.exit(publish.export(output, roster, late, canvas, moodle, column, click.echo))
 
 
 def _run(what: str, arguments: dict[str, Any], jobs: int | None, scheduler: str | None) -> None:

@@ -31,14 +31,16 @@ COUNT_SECONDS = 5.0  # how often the cluster is asked how large it is: workers c
 AHEAD = 2  # tasks a thread: one at work and one that waits there, so that no worker waits for this machine
 
 
-def grade(scheduler: str, slug: str, paths: list[str], folder: str) -> int:
+def grade(scheduler: str, slug: str, paths: list[str], folder: str, report: bool) -> int:
     """What `autograder grade --scheduler` runs; the exit code."""
-    return batch.grade_all(load(slug), [Path(path) for path in paths], Path(folder), remote(scheduler))
+    return batch.grade_all(
+        load(slug), [Path(path) for path in paths], Path(folder), remote(scheduler), report
+    )
 
 
-def regrade(scheduler: str, folder: str) -> int:
+def regrade(scheduler: str, folder: str, report: bool) -> int:
     """What `autograder regrade --scheduler` runs; the exit code."""
-    return batch.regrade_all(Path(folder), remote(scheduler))
+    return batch.regrade_all(Path(folder), remote(scheduler), report)
 
 
 def remote(scheduler: str) -> batch.Runners:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from autograder.assignment import Assignment
 from autograder.grading import Result
 from autograder.report import grades, gradescope
+from autograder.report.manual import Written
 
 MAX_NAME = 240  # bytes: file systems allow 255, and ".json" and the mark of a file being written come on top
 
@@ -43,9 +44,9 @@ class Output:
         content = json.dumps(gradescope.to_dict(result, self._assignment), indent=2, ensure_ascii=False)
         write_file(self._place(result.submission), content + "\n")
 
-    def write_table(self, results: Iterable[Result]) -> None:
-        """Writes the table of all submissions."""
-        write_file(self.table, grades.to_csv(results, self._assignment))
+    def write_table(self, results: Iterable[Result], written: Mapping[str, Written] | None = None) -> None:
+        """Writes the table of all submissions, with what a person gave where that is known."""
+        write_file(self.table, grades.to_csv(results, self._assignment, written))
 
     def written_at(self, submission: str) -> float:
         """When a submission's results were written, in seconds since the epoch; 0 if they are not there."""

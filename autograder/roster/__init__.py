@@ -10,6 +10,7 @@ people      the roster: a CSV file
 identify    submissions and roster put together; which of several counts
 late        the late policy: one TOML file
 gradebook   files that Canvas and Moodle import
+kept        all of it as text, beside the grades
 """
 
 from autograder.roster.find import find
