@@ -33,6 +33,7 @@ class Misconception:
         name: completes "Your ... behaves exactly like".
         hint: helps without giving the solution away.
         implementation: the wrong function or class.
+        replayed: whether it is looked for by replay.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Misconception:
     name: str
     hint: str
     implementation: Callable[..., Any]
+    replayed: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ class Diagnosis:
 _collected: list[Misconception] = []
 
 
-def misconception(question: str, *, replaces: str, name: str, hint: str) -> Callable[[T], T]:
+def misconception(
+    question: str, *, replaces: str, name: str, hint: str, replayed: bool = True
+) -> Callable[[T], T]:
     """Marks a function or class in `misconceptions.py` as a known wrong answer.
 
     Args:
@@ -63,11 +67,12 @@ def misconception(question: str, *, replaces: str, name: str, hint: str) -> Call
         replaces: the name of the student's that it stands in for.
         name: completes "Your attention_weights behaves exactly like".
         hint: for the student.
+        replayed: False: a test names it by `Mistake`, and a replay would take long and tell nothing, as for a training.
     """
 
     def mark(implementation: T) -> T:
         _collected.append(
-            Misconception(implementation.__name__, question, replaces, name, hint, implementation)
+            Misconception(implementation.__name__, question, replaces, name, hint, implementation, replayed)
         )
         return implementation
 
@@ -127,6 +132,11 @@ class Diagnostician:
         except Exception:  # a diagnosis is a courtesy: none is better than a grade lost
             return None
 
+    def replays(self, question: str) -> bool:
+        """Whether there is a point in recording a question's calls."""
+        own = [known.replayed for known in self.misconceptions if known.question == question]
+        return any(own) or not own
+
     def named(self, key: str) -> Diagnosis | None:
         """The misconception that a test itself has recognised."""
         for known in self.misconceptions:
@@ -148,7 +158,7 @@ class Diagnostician:
     ) -> Diagnosis | None:
         for candidate in self.misconceptions:
             own = [call for call in calls if _subject(call.record) == candidate.replaces]
-            if candidate.question == question and explains(candidate, own):
+            if candidate.question == question and candidate.replayed and explains(candidate, own):
                 text = f"{your} `{candidate.replaces}` behaves exactly like {candidate.name}."
                 return Diagnosis(candidate.key, text, candidate.hint)
         return None

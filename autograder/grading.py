@@ -243,6 +243,8 @@ class Judge:
         if mistakes := [case.mistake for case in result.cases if case.mistake]:
             result.diagnosis = self._diagnostician.named(mistakes[0])
             return
+        if not self._diagnostician.replays(question.name):
+            return
         session.begin_question(self._forbidden[question.name], question.name)
         session.recorder = []
         self._suite[question.name].repeat(namespace, self)

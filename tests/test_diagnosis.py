@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,18 @@ def test_not_for_another_question(diagnostician):
     wrong = torch.softmax(record().tensors[0], 0)
     found = diagnostician.explain("q2", [record(result=wrong, outputs=[wrong])])
     assert getattr(found, "key", "") != "first_dimension"
+
+
+def test_what_a_test_names_is_not_looked_for(diagnostician):
+    """A training is known by its results: nothing is recorded where no misconception of a question is replayed."""
+    slow = Misconception("slow", "q3", "train", "a slow one", "", lambda: 1 / 0, replayed=False)
+    known = Diagnostician({}, [*diagnostician.misconceptions, slow])
+    assert [known.replays(question) for question in ("q1", "q3", "q4")] == [True, False, True]
+    wrong = torch.softmax(record().tensors[0], 0)
+    shy = [replace(m, replayed=False) for m in diagnostician.misconceptions]
+    found = Diagnostician(diagnostician.reference, shy).explain("q1", [record(result=wrong, outputs=[wrong])])
+    assert getattr(found, "key", "") != "first_dimension"
+    assert known.named("slow").text == "Your `train` behaves like a slow one."
 
 
 def test_right_calls_need_no_explanation(diagnostician):

@@ -141,7 +141,10 @@ def test_misconception(grade, misconception):
     told = text(result, misconception.question)
     assert set(lost(result)) == {misconception.question}, told
     assert result["extra_data"]["diagnoses"] == {misconception.question: misconception.key}
-    assert f"Your `{misconception.replaces}` behaves exactly like {misconception.name}." in told
+    like = (
+        "like" if misconception.key == "SharedExperts" else "exactly like"
+    )  # no call shows equal beginnings
+    assert f"Your `{misconception.replaces}` behaves {like} {misconception.name}." in told
     assert f"Hint: {misconception.hint}" in told
 
 
@@ -161,11 +164,45 @@ class MoE(MoE):
 
 
 def test_one_expert_in_every_place(grade):
-    """A list of n times the same expert: the text says so, although no replay can tell it from another layout."""
+    """A list of n times the same expert is named, although no replay can tell it from another layout; q3 points to q2."""
     result = grade("shared.py", (script(CELLS) + "# %%\n" + SHARED).encode())
-    assert set(lost(result)) == {"q2"}
+    assert set(lost(result)) == {"q2", "q3"}
+    assert result["extra_data"]["diagnoses"] == {"q2": "SharedExperts"}
+    assert "This judges the same code as q2: mend q2 first, then look here again." in text(result, "q3")
     told = "has 1 experts with weights of their own, but 2 were expected. An expert that occurs twice in the list is one expert."
     assert told in text(result, "q2")
+
+
+WORK = """
+class MoE(MoE):
+    def forward(self, x):
+        weights, result = gate(x, self.W_g, self.top_k), torch.zeros_like(x)
+        for e, expert in enumerate(self.experts):
+            wanted = weights[..., e, None] != 0
+            outputs = expert(torch.where(wanted, x, 0.0))
+            result = result + torch.where(wanted, weights[..., e, None] * outputs, 0.0)
+        return result
+"""
+
+
+def test_work_that_leaves_no_trace(grade):
+    """Rows set to 0 before and after the experts: right numbers, right gradients, and four times the work."""
+    result = grade("work.py", (script(CELLS) + "# %%\n" + WORK).encode())
+    assert lost(result) == {"q3": 9}
+    told = "does the work of about 516 rows in experts, but 64 * 2 = 128 rows were expected."
+    assert told in "\n".join(case["output"] for case in result["tests"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "points"),
+    [("x * 1", 2), ("self.experts[0](x)", 2), ("torch.zeros_like(x)", 2), ("x * float('nan')", 0)],
+)
+def test_no_mixture_at_all(grade, answer, points):
+    """What no expert can spoil is no mixture: only the case in which nobody is to be asked passes."""
+    code = f"class MoE(MoE):\n    def forward(self, x):\n        return {answer}\n"
+    result = grade("none.py", (script(CELLS) + "# %%\n" + code).encode())
+    assert set(lost(result)) == {"q2", "q3"}
+    assert lost(result)["q3"] == points
 
 
 FEEDBACK = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from autograder.sandbox.session import Sandbox
 from tests.build_submissions import archive, notebook, script
 
 ASSIGNMENT = load("positional_encoding", Path(__file__).parents[1])
+# q6 trains for seconds and calls nothing of what is wrong in the other questions' tests: those are judged without it.
+UNTRAINED = replace(ASSIGNMENT, questions=tuple(q for q in ASSIGNMENT.questions if q.name != "q6"))
 POINTS = {question.name: question.points for question in ASSIGNMENT.questions}
 MISCONCEPTIONS = load_misconceptions(ASSIGNMENT)
 HONEST = sorted((Path(__file__).parent / "submissions" / "positional_encoding" / "honest").glob("*.py"))
@@ -42,16 +45,16 @@ def complete(text):
 
 @pytest.fixture(scope="module")
 def grade(tmp_path_factory):
-    """Grades the content of a file."""
+    """Grades the content of a file, in all questions or in those of another assignment."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the command does
     with Sandbox() as sandbox:
-        judge = Judge(ASSIGNMENT, sandbox)
+        judges = {len(asked.questions): Judge(asked, sandbox) for asked in (ASSIGNMENT, UNTRAINED)}
 
-        def graded(name, content):
+        def graded(name, content, asked=ASSIGNMENT):
             path = tmp_path_factory.mktemp("submission") / name
             path.write_bytes(content)
-            return judge.grade(submission.read(path, name, ASSIGNMENT))
+            return judges[len(asked.questions)].grade(submission.read(path, name, asked))
 
         yield graded
     torch.set_num_threads(threads)
@@ -95,12 +98,8 @@ def test_untouched_stub(grade, kind):
 @pytest.mark.parametrize("path", HONEST, ids=lambda path: path.stem)
 def test_honest_styles(grade, path):
     """However a right solution is written, it loses nothing."""
-    result = grade(path.name, complete(path.read_text(encoding="utf-8")))
+    result = grade(path.name, path.read_bytes())
     assert result.score == ASSIGNMENT.possible, text(result)
-
-
-# In place of a training that cannot depend on what is wrong in another question: a second for each submission.
-UNTRAINED = "order_accuracy = lambda use_encoding, seed=0: 0.99 if use_encoding else 0.5\n"
 
 
 def wrong(key, replaces):
@@ -108,7 +107,7 @@ def wrong(key, replaces):
     stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
     source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
     source = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
-    main = f"from right import *\n{UNTRAINED}from wrong import {key} as {replaces}\n"
+    main = f"from right import *\nfrom wrong import {key} as {replaces}\n"
     return archive({"positional_encoding.py": main, "right.py": script(right_cells()), "wrong.py": source})
 
 
@@ -123,10 +122,12 @@ def test_points_and_number():
 def test_misconceptions(grade, question):
     """Each loses its question alone, and the feedback has its name and its hint."""
     for known in (m for m in MISCONCEPTIONS if m.question == question):
-        result = grade("wrong.zip", wrong(known.key, known.replaces))
+        asked = ASSIGNMENT if question == "q6" else UNTRAINED
+        result = grade("wrong.zip", wrong(known.key, known.replaces), asked)
         assert lost(result) == {question}, known.key
         assert report(result)["extra_data"]["diagnoses"] == {question: known.key}
-        assert f"Your `{known.replaces}` behaves exactly like {known.name}." in text(result, question)
+        like = "like" if question == "q6" else "exactly like"  # a training is known by its results alone
+        assert f"Your `{known.replaces}` behaves {like} {known.name}." in text(result, question)
         assert f"Hint: {known.hint}" in text(result, question)
 
 
@@ -145,7 +146,7 @@ WRONG_PLOTS = {
 def test_wrong_plots(grade, change):
     """What is wrong with a picture costs its question."""
     extra = f"right_plot = plot_encoding\ndef plot_encoding(encoding, ax=None):\n    ax = right_plot(encoding, ax)\n{WRONG_PLOTS[change]}\n    return ax\n"
-    result = grade("plot.py", complete(f"from right import *\n{UNTRAINED}{extra}"))
+    result = grade("plot.py", complete(f"from right import *\n{extra}"), UNTRAINED)
     assert lost(result) == {"q4"}
 
 
@@ -153,7 +154,8 @@ def test_default_dtype_of_the_encoding(grade):
     """float32 whatever the default is, or float64 whatever it is, costs points in q1."""
     for method in ("float", "double"):
         extra = f"e = sinusoidal_encoding\ndef sinusoidal_encoding(*a, **k): return e(*a, **k).{method}()\n"
-        assert lost(grade("dtype.py", complete(f"from right import *\n{UNTRAINED}{extra}"))) == {"q1"}
+        result = grade("dtype.py", complete(f"from right import *\n{extra}"), UNTRAINED)
+        assert lost(result) == {"q1"}
 
 
 def test_fitted_rotation(grade):
@@ -163,10 +165,38 @@ def relative_rotation(offset, d_model, base=10000.0):
     encoding = sinusoidal_encoding(60, d_model, base).double()
     return torch.linalg.lstsq(encoding[20:40], encoding[20 + offset : 40 + offset]).solution.T
 """
-    result = grade("fitted.py", complete(f"from right import *\n{UNTRAINED}{extra}"))
+    result = grade("fitted.py", complete(f"from right import *\n{extra}"), UNTRAINED)
     question = result.questions[1]
     assert question.score == 0
     assert "linalg_lstsq" in question.policy
+
+
+HARD_CODED = {
+    "two numbers": ("0.99 if use_encoding else 0.5", 5),
+    "numbers from the seed": ("0.99 if use_encoding else 0.5 + seed / 1000", 7),
+    "an untrained model": (
+        "float((OrderClassifier(g := torch.Generator().manual_seed(seed))((d := marked_tokens(2000, g))[0]).argmax(-1)"
+        " == d[1]).double().mean())",
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HARD_CODED)
+def test_numbers_that_were_not_computed(grade, kind):
+    """An accuracy that no training stands behind loses q6, whatever numbers it gives."""
+    answer, score = HARD_CODED[kind]
+    extra = f"def order_accuracy(use_encoding, seed=0):\n    return {answer}\n"
+    result = grade("known.py", complete(f"from right import *\n{extra}"))
+    assert lost(result) == {"q6"}
+    assert result.questions[5].score <= score
+    assert result.questions[5].diagnosis is None
+
+
+def test_nothing_of_the_setup_cell_is_needed(grade):
+    """Who deletes the helpers that are given, but for what the own answers use, loses nothing."""
+    result = grade("bare.py", complete("from right import *\ndel show, draw, in_default_dtype\n"), UNTRAINED)
+    assert lost(result) == set()
 
 
 FEEDBACK = {
@@ -201,7 +231,7 @@ FAILED: the same matrix for every position (0 of 2)
 def test_feedback_to_the_letter(grade, key):
     """The visible text about a known mistake."""
     known = next(m for m in MISCONCEPTIONS if m.key == key)
-    result = report(grade("wrong.zip", wrong(key, known.replaces)))
+    result = gradescope.to_dict(grade("wrong.zip", wrong(key, known.replaces), UNTRAINED), UNTRAINED)
     entries = [e["output"] for e in result["tests"] if e["name"].startswith(known.question)]
     assert entries[0] == FEEDBACK[key]
 

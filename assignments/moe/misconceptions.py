@@ -36,22 +36,15 @@ def right_gate(x, W_g, top_k=None):
     return keep((x @ W_g).softmax(-1), top_k)
 
 
-def check_dispatch(x, weights, experts):
-    require(min(x.ndim, weights.ndim) >= 1, "a dimension is missing")
-    require(x.shape[:-1] == weights.shape[:-1], "each row needs its weights")
-    require(weights.shape[-1] == len(experts), "another number of experts")
-
-
-def spread(x, weights, experts, choose=lambda column: column.nonzero().squeeze(-1), weigh=lambda w: w):
-    """The right dispatch, but for the choice of rows and what is done with the weights."""
-    check_dispatch(x, weights, experts)
-    rows, row_weights = x.reshape(-1, x.shape[-1]), weights.reshape(-1, len(experts))
+def spread(x, weights, experts, choose=lambda column: column.nonzero().squeeze(-1), factors=None):
+    """The right sum, but for the choice of rows and for what their outputs are multiplied with (else the weights)."""
+    rows, n = x.reshape(-1, x.shape[-1]), len(experts)
+    row_weights = weights.reshape(-1, n)
+    row_factors = row_weights if factors is None else factors.reshape(-1, n)
     result = torch.zeros_like(rows)
     for e, expert in enumerate(experts):
         wanted = choose(row_weights[:, e])
-        if len(wanted):
-            outputs = weigh(row_weights[wanted, e]).unsqueeze(-1) * expert(rows[wanted])
-            result = result.index_add(0, wanted, outputs)
+        result = result.index_add(0, wanted, row_factors[wanted, e].unsqueeze(-1) * expert(rows[wanted]))
     return result.reshape(x.shape)
 
 
@@ -156,30 +149,37 @@ class RightMoE(nn.Module):
     def weights(self, x):
         return right_gate(x, self.W_g, self.top_k)
 
+    def factors(self, weights):
+        return weights
+
     def forward(self, x):
-        return spread(x, self.weights(x), self.experts)
+        weights = self.weights(x)
+        return spread(x, weights, self.experts, factors=self.factors(weights))
 
 
 @misconception(
     "q2",
     replaces="MoE",
-    name="a mixture whose experts share the weights of the first",
-    hint="Each place in the list needs a network of its own, and each of them has to be called.",
+    name="a mixture whose experts all have the same weights",
+    hint="Each place in the list needs a network of its own, with random numbers of its own.",
 )
 class SharedExperts(RightMoE):
-    def forward(self, x):
-        return spread(x, self.weights(x), [self.experts[0]] * len(self.experts))
+    def __init__(self, d_model, d_ff, n_experts=4, top_k=None):
+        super().__init__(d_model, d_ff, n_experts, top_k)
+        for expert in self.experts:
+            expert.load_state_dict(self.experts[0].state_dict())
 
 
 @misconception(
     "q2",
     replaces="MoE",
-    name="a mixture in which all experts count alike",
+    name="a mixture in which all experts that are asked count alike",
     hint="The output is the plain mean of the experts: where do the weights of the gate come in?",
 )
 class AveragedExperts(RightMoE):
-    def weights(self, x):
-        return torch.full_like(right_gate(x, self.W_g), 1 / len(self.experts))
+    def factors(self, weights):
+        asked = (weights != 0).to(weights.dtype)
+        return asked / asked.sum(-1, keepdim=True)
 
 
 @misconception(
@@ -189,33 +189,24 @@ class AveragedExperts(RightMoE):
     hint="An argmax has no gradient, so the gate cannot learn. Multiply outputs by weights, and sum.",
 )
 class HardArgmax(RightMoE):
-    def weights(self, x):
-        weights = right_gate(x, self.W_g)
+    def factors(self, weights):
         return torch.zeros_like(weights).scatter(-1, weights.argmax(-1, keepdim=True), 1.0)
 
 
 @misconception(
     "q2",
     replaces="MoE",
-    name="a mixture that ignores top_k",
-    hint="All experts have a say, whatever top_k is. It belongs into the call of the gate.",
+    name="a mixture whose kept weights are not renormalised",
+    hint="With top_k, the weights of a row no longer sum to 1. Does the call of your gate pass top_k on?",
 )
-class TopKIgnored(RightMoE):
-    def weights(self, x):
-        return right_gate(x, self.W_g)
+class NotRenormalised(RightMoE):
+    def factors(self, weights):
+        return weights * self.share
 
-
-@misconception(
-    "q2",
-    replaces="MoE",
-    name="a mixture in which every expert computes every row",
-    hint="The values are right, but the work is that of all experts. With top_k, use your dispatch of q3.",
-)
-class DenseMixture(RightMoE):
     def forward(self, x):
-        weights = self.weights(x)
-        outputs = torch.stack([expert(x) for expert in self.experts], -2)
-        return (weights.unsqueeze(-1) * outputs).sum(-2)
+        p = right_gate(x, self.W_g)
+        self.share = (p * (right_gate(x, self.W_g, self.top_k) != 0)).sum(-1, keepdim=True)
+        return super().forward(x)
 
 
 @misconception(
@@ -238,8 +229,8 @@ class DroppedRows(RightMoE):
     hint="The experts learn, but no gradient reaches W_g through the weights.",
 )
 class DetachedGate(RightMoE):
-    def weights(self, x):
-        return right_gate(x, self.W_g, self.top_k).detach()
+    def factors(self, weights):
+        return weights.detach()
 
 
 # ---------------------------------------------------------------------------------------------------------------- q3
@@ -247,68 +238,44 @@ class DetachedGate(RightMoE):
 
 @misconception(
     "q3",
-    replaces="dispatch",
-    name="a dispatch that sends every row to every expert",
+    replaces="MoE",
+    name="a mixture in which every expert computes every row",
     hint="A weight of 0 hides the result, but not the work. Which rows does expert e need to see?",
 )
-def everything_everywhere(x, weights, experts):
-    check_dispatch(x, weights, experts)
-    result = torch.zeros_like(x)
-    for e, expert in enumerate(experts):
-        result = result + weights[..., e, None] * expert(x)
-    return result
+class DenseMixture(RightMoE):
+    def forward(self, x):
+        weights = self.weights(x)
+        outputs = torch.stack([expert(x) for expert in self.experts], -2)
+        return (weights.unsqueeze(-1) * outputs).sum(-2)
 
 
 @misconception(
     "q3",
-    replaces="dispatch",
-    name="a dispatch that forgets the weights",
-    hint="Each expert's output counts with the weight of its row.",
+    replaces="MoE",
+    name="a mixture that computes every row in every expert and leaves out what is not used afterwards",
+    hint="What is left out at the end has been computed all the same. Pick the rows before the call.",
 )
-def weights_forgotten(x, weights, experts):
-    return spread(x, weights, experts, weigh=lambda w: w / w.detach())
+class LeftOutAfterwards(RightMoE):
+    def forward(self, x):
+        kept, indices = self.weights(x).topk(self.top_k or len(self.experts), -1)
+        outputs = torch.stack([expert(x) for expert in self.experts], -2)
+        picked = outputs.gather(-2, indices.unsqueeze(-1).expand(*indices.shape, x.shape[-1]))
+        return (kept.unsqueeze(-1) * picked).sum(-2)
 
 
 @misconception(
     "q3",
-    replaces="dispatch",
-    name="a dispatch that sends each row to its best expert only",
-    hint="A row may use several experts, and all of them contribute to the sum.",
+    replaces="MoE",
+    name="a mixture that gives an expert all rows as soon as one row wants it",
+    hint="An idle expert is left out, but the others still see rows that do not use them. Choose row by row.",
 )
-def best_expert_only(x, weights, experts):
-    check_dispatch(x, weights, experts)
-    best = torch.zeros_like(weights).scatter(-1, weights.argmax(-1, keepdim=True), 1.0)
-    return spread(x, weights * best, experts)
-
-
-@misconception(
-    "q3",
-    replaces="dispatch",
-    name="a dispatch that drops rows when an expert has its share",
-    hint="Where many rows want the same expert, all of them are computed: there is no capacity here.",
-)
-def dropped_rows(x, weights, experts):
-    check_dispatch(x, weights, experts)
-    used = int((weights != 0).sum())
-    capacity = math.ceil(used / len(experts)) if used else 1
-    return spread(x, weights, experts, lambda column: column.nonzero().squeeze(-1)[:capacity])
-
-
-@misconception(
-    "q3",
-    replaces="dispatch",
-    name="a dispatch in which the last expert of a row overwrites the others",
-    hint="Contributions of several experts to a row are added, not assigned.",
-)
-def last_expert_wins(x, weights, experts):
-    check_dispatch(x, weights, experts)
-    rows, row_weights = x.reshape(-1, x.shape[-1]), weights.reshape(-1, len(experts))
-    result = torch.zeros_like(rows)
-    for e, expert in enumerate(experts):
-        wanted = row_weights[:, e].nonzero().squeeze(-1)
-        if len(wanted):
-            result = result.index_copy(0, wanted, row_weights[wanted, e, None] * expert(rows[wanted]))
-    return result.reshape(x.shape)
+class AllRowsOrNone(RightMoE):
+    def forward(self, x):
+        weights, result = self.weights(x), torch.zeros_like(x)
+        for e, expert in enumerate(self.experts):
+            if weights[..., e].any():
+                result = result + weights[..., e, None] * expert(x)
+        return result
 
 
 # ---------------------------------------------------------------------------------------------------------------- q4

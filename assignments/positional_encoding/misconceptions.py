@@ -451,6 +451,7 @@ def trained_accuracy(seed, in_training, in_test):
     replaces="order_accuracy",
     name="an experiment that never uses the encoding",
     hint="Both accuracies are chance. Does the encoding reach the model when use_encoding is True?",
+    replayed=False,
 )
 def never_used(use_encoding, seed=0):
     return trained_accuracy(seed, 0.0, 0.0)
@@ -461,6 +462,7 @@ def never_used(use_encoding, seed=0):
     replaces="order_accuracy",
     name="an experiment that uses the encoding in both cases",
     hint="Without positions nothing but a coin is possible. What does your model get when use_encoding is False?",
+    replayed=False,
 )
 def always_used(use_encoding, seed=0):
     return trained_accuracy(seed, 1.0, 1.0)
@@ -471,6 +473,7 @@ def always_used(use_encoding, seed=0):
     replaces="order_accuracy",
     name="the share of wrong answers",
     hint="A model that has learned the task should come near 1.",
+    replayed=False,
 )
 def share_of_errors(use_encoding, seed=0):
     return 1.0 - trained_accuracy(seed, float(use_encoding), float(use_encoding))
@@ -481,6 +484,7 @@ def share_of_errors(use_encoding, seed=0):
     replaces="order_accuracy",
     name="an accuracy in percent",
     hint="A share lies between 0 and 1.",
+    replayed=False,
 )
 def in_percent(use_encoding, seed=0):
     return 100.0 * trained_accuracy(seed, float(use_encoding), float(use_encoding))

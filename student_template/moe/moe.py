@@ -21,7 +21,7 @@
 # | --- | --- | --- |
 # | q1 | `gate` | a softmax over experts, of which `top_k` are kept |
 # | q2 | `MoE` | the weighted sum of experts, as a module |
-# | q3 | `dispatch` | each expert sees only the rows that are sent to it |
+# | q3 | `MoE` once more | each expert sees only the rows that are sent to it |
 # | w1, q4 | a derivation, `gate_gradient` | how the gate learns, on paper and then in code |
 # | q5 | `load_balancing_loss` | what it costs to favour one expert |
 # | q6 | `expert_load`, `plot_regions` | which expert takes which region |
@@ -48,13 +48,11 @@
 # another. The number of rows may be 0.
 #
 # The next cell holds the imports, a helper for your argument checks (`require(n >= 1, "n must be at least 1")`
-# raises a `ValueError` with that message when `n` is 0), one expert ready to use, and three helpers that look over
-# the shoulder of a mixture. `run_with_experts` puts functions in the place of its experts for one call,
-# `expert_output` asks a single expert, and `linear_mixture` is your `dispatch` with matrices as experts. The checks
-# use them: leave them as they are.
+# raises a `ValueError` with that message when `n` is 0), and one expert ready to use.
 
 # %%
 import math
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -83,38 +81,6 @@ class Expert(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply it to every row."""
         return self.outer(torch.relu(self.inner(x)))
-
-
-class FunctionExpert(nn.Module):
-    """An expert without parameters: any function of rows."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the function."""
-        return self.function(x)
-
-
-def run_with_experts(model: nn.Module, functions: Sequence[Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
-    """The output model(x) with these functions in place of model.experts, which are put back afterwards."""
-    own = model.experts
-    model.experts = nn.ModuleList(FunctionExpert(function) for function in functions)
-    try:
-        return model(x)
-    finally:
-        model.experts = own
-
-
-def expert_output(model: nn.Module, e: int, x: Tensor) -> Tensor:
-    """What expert e of a mixture gives for x."""
-    return model.experts[e](x)
-
-
-def linear_mixture(x: Tensor, weights: Tensor, matrices: Tensor) -> Tensor:
-    """Your dispatch with experts that are matrices: expert e gives rows @ matrices[e]."""
-    return dispatch(x, weights, [lambda rows, matrix=matrix: rows @ matrix for matrix in matrices])
 
 
 # %% tags=["otter_ignore"]
@@ -280,10 +246,8 @@ draw(gate_along_a_line, needs="q1")
 # **By hand.** Two experts, $E_0(x) = 2x$ and $E_1(x) = -x$, gate weights $\tfrac34$ and $\tfrac14$. Then
 # $y = \tfrac34 \cdot 2x - \tfrac14 x = 1.25\, x$.
 #
-# **In two steps.** Begin with the plain sum over all experts, whose values are right also with `top_k`, since
-# the other weights are 0. Then, after q3, come back and let `forward` call your `dispatch` when there is a
-# `top_k`: an expert must then see only the rows that are routed to it. The check of q2 asks for the first step;
-# both are graded.
+# Begin with the plain sum over all experts: its values are right with `top_k` as well, for the other weights are
+# 0, and q2 asks for no more. In q3 you come back and save the work.
 #
 # <details><summary>Hint: a sum over experts</summary>
 # The weight of expert e is <code>weights[..., e]</code>, one number a row, and its output is one vector a row.
@@ -327,8 +291,11 @@ class MoE(nn.Module):
 
         Returns:
             (..., d_model), the sum over e of g_e(x) E_e(x), differentiable with respect to x, W_g and the
-            parameters of the experts. With top_k, self.experts[e] is called with those rows only to which
-            the gate gives a weight for e: all experts together see (number of rows) * top_k rows.
+            parameters of the experts. x stays unchanged.
+
+            From q3 on: with top_k, expert e computes those rows only to which the gate gives a weight for e, all
+            experts together (number of rows) * top_k of them, in as many calls as you like. A row that does
+            not use an expert is not touched by it, in the forward and in the backward pass: not even by NaN.
 
         Raises:
             ValueError: the last dimension of x is not d_model.
@@ -353,13 +320,14 @@ show(count_parameters, needs="q2")
 # ## q3 · Sparse dispatch
 #
 # A weight of 0 times an output is 0, but the output has been computed all the same: the plain sum costs $n$
-# experts a row, whatever `top_k` is. To gain anything, turn the loop inside out. For each **expert**:
+# experts a row, whatever `top_k` is. So go back to `MoE.forward` above and turn the sum inside out. For each
+# **expert**:
 #
 # 1. find the rows that give it a weight other than 0,
-# 2. call it with these rows only,
+# 2. compute it for these rows only,
 # 3. multiply by their weights and add the result to the right rows of the output.
 #
-# All experts together then see $\text{rows} \times k$ rows instead of $\text{rows} \times n$.
+# All experts together then compute $\text{rows} \times k$ rows instead of $\text{rows} \times n$.
 #
 # **By hand.** Three rows, three experts, $k = 2$:
 #
@@ -374,63 +342,64 @@ show(count_parameters, needs="q2")
 # No row may be lost. Some large models give each expert a fixed *capacity* and drop the rows that exceed it; we
 # do not.
 #
+# **How to see it.** Spoil one expert: fill its parameters with NaN. A row that does not use it must not notice.
+# With the plain sum every row does, for $0 \cdot \text{NaN} = \text{NaN}$. It is no way out to compute everything and
+# pick the right outputs afterwards: the work is the same, and in the backward pass the NaN comes back.
+#
 # <details><summary>Hint: leading dimensions</summary>
 # Flatten the rows to (number of rows, d) first and give the result its shape at the end.
+# </details>
+#
+# <details><summary>Hint: which rows?</summary>
+# <code>nonzero</code> of a column of the weights, or of a comparison, gives the row numbers.
 # </details>
 #
 # <details><summary>Hint: adding to some rows</summary>
 # <code>index_add</code> adds given rows at given places and is differentiable.
 # </details>
+#
+# How many rows do your experts see? The next cell counts those in all calls of `self.experts[e]`, and the time.
 
-# %%
-def dispatch(x: Tensor, weights: Tensor, experts: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
-    """The weighted sum of experts, in which each expert is called with the rows that want it and no others.
+# %% tags=["otter_ignore"]
+def rows_seen(model: nn.Module, x: Tensor) -> list[int]:
+    """How many rows each expert is called with, all calls together."""
+    seen = [0] * len(model.experts)
 
-    Source: Shazeer et al. 2017, section 2 (without a capacity: no row is dropped).
+    def note(e: int) -> Callable[..., None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            seen[e] += inputs[0].reshape(-1, x.shape[-1]).shape[0]
 
-    Args:
-        x: inputs, (..., d), floating point.
-        weights: (..., n_experts), the same leading dimensions and dtype; exactly 0 where a row does not use an
-            expert. It need not come from a gate: rows need not sum to 1, and may be 0 throughout.
-        experts: n_experts modules or functions, each (rows, d) -> (rows, d) for any number of rows from 1 on.
+        return hook
 
-    Returns:
-        (..., d), dtype and device of x: for each row the sum over e of weights[e] * experts[e](row).
-        Differentiable with respect to x, weights and the parameters of the experts. Expert e is called with
-        rows that have a weight other than 0 for it, each exactly once, in one call or several; where there is
-        none, it is not called or gets 0 rows. There may be 0 rows. The inputs stay unchanged.
+    hooks = [expert.register_forward_pre_hook(note(e)) for e, expert in enumerate(model.experts)]
+    try:
+        model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
 
-    Raises:
-        ValueError: x and weights differ in their leading dimensions; the last dimension of weights is not the
-            number of experts.
-    """
-    ...
+
+@torch.no_grad()
+def count_rows() -> None:
+    """Print how many of 4000 rows each of eight experts sees, for each top_k, and how long it takes."""
+    x = torch.randn(4000, 64, generator=torch.Generator().manual_seed(0))
+    for top_k in (None, 2, 1):
+        torch.manual_seed(1)
+        model = MoE(64, 256, n_experts=8, top_k=top_k)
+        seen = rows_seen(model, x)
+        started = time.perf_counter()
+        model(x)
+        milliseconds = 1000 * (time.perf_counter() - started)
+        print(f"top_k = {top_k}: rows seen {seen}, together {sum(seen)}, in {milliseconds:.0f} ms")
+
+
+show(count_rows, needs="q1 and q2")
 
 
 # %% [markdown]
-# How many rows do your experts see? Each expert below writes down the number of rows it gets.
-
-# %% tags=["otter_ignore"]
-def count_rows() -> None:
-    """Print how many rows each of four experts sees, for each top_k, among 1000."""
-    for top_k in (None, 2, 1):
-        seen = [0, 0, 0, 0]
-
-        def counting(e: int, seen: list[int] = seen) -> Callable[[Tensor], Tensor]:
-            def expert(rows: Tensor) -> Tensor:
-                seen[e] += len(rows)
-                return rows
-
-            return expert
-
-        x = torch.randn(1000, 8, generator=torch.Generator().manual_seed(0))
-        W_g = torch.randn(8, 4, generator=torch.Generator().manual_seed(1)) / math.sqrt(8)
-        dispatch(x, gate(x, W_g, top_k), [counting(e) for e in range(4)])
-        print(f"top_k = {top_k}: the experts see {seen} rows, together {sum(seen)}")
-
-
-show(count_rows, needs="q1 and q3")
-
+# In the plain sum every line says 4000 eight times. After q3, `top_k = 2` computes a quarter of that and
+# `top_k = 1` an eighth, in about that share of the time.
 
 # %% [markdown]
 # ## w1 · How the gate learns (on paper)
@@ -741,5 +710,5 @@ draw(cost_of_uneven_use, needs="q5")
 
 # %% [markdown]
 # **Where to go from here.** In a transformer, a mixture takes the place of the feed-forward network of a block,
-# and every token is a row. With your gate, your dispatch and your balance loss you have all the parts; what
+# and every token is a row. With your gate, your sparse mixture and your balance loss you have all the parts; what
 # large systems add is the traffic, for their experts live on different machines.

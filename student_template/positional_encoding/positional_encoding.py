@@ -40,9 +40,8 @@
 # New tensors have PyTorch's *default dtype*: float32, unless somebody called `torch.set_default_dtype`. Functions
 # such as `torch.zeros(3)` or `torch.arange(3.0)` follow it by themselves.
 #
-# The next cell holds the imports and two small helpers. `require(n >= 1, "n must be at least 1")` raises a
-# `ValueError` with that message when `n` is 0. The checks call `in_default_dtype` to run your functions in
-# float64: leave it as it is.
+# The next cell holds the imports and a small helper for your argument checks: `require(n >= 1, "n must be at least
+# 1")` raises a `ValueError` with that message when `n` is 0. The cell after it helps the demonstrations.
 
 # %%
 import math
@@ -62,16 +61,6 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def in_default_dtype(dtype: torch.dtype, function: Callable[..., Tensor], *arguments: object) -> Tensor:
-    """Call function(*arguments) while the default dtype is another one; the checks use this."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        return function(*arguments)
-    finally:
-        torch.set_default_dtype(before)
-
-
 # %% tags=["otter_ignore"]
 IN_NOTEBOOK = "get_ipython" in globals()
 
@@ -86,6 +75,16 @@ def show(demonstration: Callable[[], object], needs: str, what: str = "demonstra
         plt.close("all")
         verb = "work" if " and " in needs else "works"
         print(f"This {what} appears once {needs} {verb} ({type(error).__name__}: {error}).")
+
+
+def in_default_dtype(dtype: torch.dtype, function: Callable[..., Tensor], *arguments: object) -> Tensor:
+    """Call function(*arguments) while the default dtype is another one."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        return function(*arguments)
+    finally:
+        torch.set_default_dtype(before)
 
 
 def draw(figure: Callable[[], Figure], needs: str) -> None:

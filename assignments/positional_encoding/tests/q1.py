@@ -25,6 +25,16 @@ def oracle(seq_len, d_model, base=10000.0):
     return torch.tensor(rows, dtype=torch.float64).reshape(seq_len, d_model)
 
 
+def in_default_dtype(dtype, function, *arguments):
+    """Call function(*arguments) while torch's default dtype is another one."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        return function(*arguments)
+    finally:
+        torch.set_default_dtype(before)
+
+
 def check_values(found, expected, *, what, tolerance=1e-4):
     """Whatever the default dtype is in which the call was made."""
     check_close(
@@ -59,8 +69,7 @@ def test_first(sinusoidal_encoding):
     points=2,
     hidden=False,
     failure_message="With base 100 and d_model = 4 the speeds are 1 and 1/10, so position 1 is sin 1, cos 1, sin "
-    "0.1, "
-    "cos 0.1.",
+    "0.1, cos 0.1.",
 )
 def test_hand(sinusoidal_encoding):
     expected = torch.tensor(
@@ -99,10 +108,9 @@ def test_odd(sinusoidal_encoding):
     points=1,
     hidden=True,
     failure_message="Make tensors in torch's default dtype (torch.get_default_dtype()), neither always in float32 "
-    "nor "
-    "always in float64, and do not change it.",
+    "nor always in float64, and do not change it.",
 )
-def test_dtype(sinusoidal_encoding, in_default_dtype):
+def test_dtype(sinusoidal_encoding):
     for dtype in (torch.float32, torch.float64):
         what = f"sinusoidal_encoding(3, 4) while the default dtype is {dtype}"
         found = check_shape(in_default_dtype(dtype, sinusoidal_encoding, 3, 4), (3, 4), what=what)
@@ -116,7 +124,7 @@ def test_dtype(sinusoidal_encoding, in_default_dtype):
     failure_message="In float64 the encoding is exact to 1e-9 even at position 10000. Is some step of yours done in "
     "float32, such as the positions, the exponents or the logarithm?",
 )
-def test_long(sinusoidal_encoding, in_default_dtype):
+def test_long(sinusoidal_encoding):
     for seq_len, d_model in [(50, 64), (512, 17), (10001, 4)]:
         what = f"sinusoidal_encoding({seq_len}, {d_model}) while the default dtype is float64"
         found = in_default_dtype(torch.float64, sinusoidal_encoding, seq_len, d_model)

@@ -21,6 +21,16 @@ def encodings(positions, d_model, base=10000.0):
     return torch.tensor(rows, dtype=torch.float64)
 
 
+def in_default_dtype(dtype, function, *arguments):
+    """Call function(*arguments) while torch's default dtype is another one."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        return function(*arguments)
+    finally:
+        torch.set_default_dtype(before)
+
+
 def check_moves(matrix, offset, positions, d_model, base, *, tolerance, what):
     """Pass if the matrix takes every encoding to that of the position `offset` further on.
 
@@ -97,10 +107,9 @@ def test_offsets(relative_rotation):
     points=2,
     hidden=True,
     failure_message="The matrix has torch's default dtype, and in float64 it is exact to 1e-9 far away too: is some "
-    "step "
-    "of yours done in float32?",
+    "step of yours done in float32?",
 )
-def test_float64(relative_rotation, in_default_dtype):
+def test_float64(relative_rotation):
     for offset, d_model in [(1, 64), (-777, 6), (9000, 8)]:
         what = f"relative_rotation({offset}, {d_model}) while the default dtype is float64"
         matrix = in_default_dtype(torch.float64, relative_rotation, offset, d_model)
@@ -117,7 +126,7 @@ def test_float64(relative_rotation, in_default_dtype):
     hidden=True,
     failure_message="M.T @ M is the identity, and going 4 ahead and then 9 back is going 5 back.",
 )
-def test_group(relative_rotation, in_default_dtype):
+def test_group(relative_rotation):
     ahead, back, both = (in_default_dtype(torch.float64, relative_rotation, k, 6) for k in (4, -9, -5))
     ahead = check_shape(ahead, (6, 6), what="relative_rotation(4, 6)").double()
     identity = torch.eye(6, dtype=torch.float64)

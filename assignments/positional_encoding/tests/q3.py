@@ -24,6 +24,16 @@ def oracle(offset, d_model, base=10000.0):
     return sum((offset.double() * base ** (-2 * i / d_model)).cos() for i in range(d_model // 2))
 
 
+def in_default_dtype(dtype, function, *arguments):
+    """Call function(*arguments) while torch's default dtype is another one."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        return function(*arguments)
+    finally:
+        torch.set_default_dtype(before)
+
+
 def measured(p, offset, d_model, base):
     """PE[p] . PE[p + offset], with the encodings written out."""
     total = 0.0
@@ -50,8 +60,8 @@ def test_zero(position_similarity):
     name="an offset worked out by hand",
     points=2,
     hidden=False,
-    failure_message="With base 100 and d_model = 4 the speeds are 1 and 1/10, so offset 1 gives cos 1 + cos 0.1, and "
-    "so does offset -1.",
+    failure_message="With base 100 and d_model = 4 the speeds are 1 and 1/10, so offset 1 gives cos 1 + cos 0.1, "
+    "and so does offset -1.",
 )
 def test_hand(position_similarity):
     offset = torch.tensor([1.0, -1.0], dtype=torch.float64)
@@ -103,7 +113,7 @@ def test_measured(position_similarity):
     hidden=True,
     failure_message="Integer offsets give torch's default dtype, floating ones their own.",
 )
-def test_dtype(position_similarity, in_default_dtype):
+def test_dtype(position_similarity):
     offset = torch.tensor([0, 3, -5])
     for dtype in (torch.float32, torch.float64):
         what = f"position_similarity(integers, 6) while the default dtype is {dtype}"
@@ -135,8 +145,7 @@ def test_gradients(position_similarity):
     points=1,
     hidden=True,
     failure_message="An empty tensor gives an empty one. Raise ValueError with a message for a d_model that is odd "
-    "or "
-    "below 1 and for a base of 0 or less.",
+    "or below 1 and for a base of 0 or less.",
 )
 def test_bad_arguments(position_similarity):
     offset = torch.ones(2, dtype=torch.float64)

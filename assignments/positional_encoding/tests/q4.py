@@ -89,8 +89,8 @@ def close(found, expected):
     name="a heat map with labels",
     points=2,
     hidden=False,
-    failure_message="Draw with ax.imshow or ax.pcolormesh and return the axes. Rows of an image run down: which axis "
-    "shows the positions?",
+    failure_message="Draw with ax.imshow or ax.pcolormesh and return the axes. Rows of an image run down: which "
+    "axis shows the positions?",
 )
 def test_map(plot_encoding):
     encoding = matrix(5, 4)
@@ -113,7 +113,8 @@ def test_colour_bar(plot_encoding):
     name="positions 0 to 100",
     points=2,
     hidden=True,
-    failure_message="The first 101 positions are drawn, or all if there are fewer; in float32 as well as in float64.",
+    failure_message="The first 101 positions are drawn, or all if there are fewer; in float32 as well as in "
+    "float64.",
 )
 def test_positions(plot_encoding):
     for n, d, dtype in [(101, 6, torch.float32), (130, 5, torch.float64), (1, 3, torch.float64)]:

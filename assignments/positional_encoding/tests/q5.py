@@ -37,8 +37,8 @@ def check_spectrum(found, eigenvalues, rank, *, what):
     name="a spectrum worked out by hand",
     points=2,
     hidden=False,
-    failure_message="The Gram matrix is diagonal here, with 1, 4 and 0: three eigenvalues in ascending order, two of "
-    "them not 0.",
+    failure_message="The Gram matrix is diagonal here, with 1, 4 and 0: three eigenvalues in ascending order, two "
+    "of them not 0.",
 )
 def test_hand(encoding_spectrum):
     encoding = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]], dtype=torch.float64)
@@ -51,8 +51,7 @@ def test_hand(encoding_spectrum):
     points=2,
     hidden=False,
     failure_message="encoding @ encoding.T is n by n, with n the number of rows; all its eigenvalues together make "
-    "up "
-    "the sum of all squared numbers.",
+    "up the sum of all squared numbers.",
 )
 def test_sum(encoding_spectrum):
     encoding = torch.tensor([[3.0, 0.0, 4.0], [0.0, 5.0, 0.0]], dtype=torch.float64)
@@ -68,8 +67,7 @@ def test_sum(encoding_spectrum):
     points=2,
     hidden=True,
     failure_message="Eigenvalues in ascending order, zeros included. The rank counts those above 1e-10 times the "
-    "largest: "
-    "a share of the largest, not an absolute number.",
+    "largest: a share of the largest, not an absolute number.",
 )
 def test_known(encoding_spectrum):
     for values, n, d, rank in [
@@ -104,8 +102,7 @@ def test_float32(encoding_spectrum):
     points=1,
     hidden=True,
     failure_message="All zeros have rank 0, and so has an encoding without a row. Raise ValueError with a message "
-    "unless "
-    "the encoding has two dimensions.",
+    "unless the encoding has two dimensions.",
 )
 def test_edges(encoding_spectrum):
     zeros = torch.zeros(3, dtype=torch.float64)

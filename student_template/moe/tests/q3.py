@@ -1,4 +1,11 @@
-"""q3: dispatch(x, weights, experts), judged with experts of the test's that write down what they see."""
+"""q3: class MoE once more: with top_k, an expert computes the rows that are routed to it and no others.
+
+Nothing here compares values with those of a right mixture, which is q2's matter. An expert is spoiled (its parameters
+become NaN), and the rows that use it must show it and all others must not, forwards and backwards: outputs that are
+computed and then multiplied by 0 or left out do. Work that leaves no trace in numbers is counted.
+"""
+
+import math
 
 import torch
 from otter.test_files import test_case
@@ -6,71 +13,68 @@ from otter.test_files import test_case
 OK_FORMAT = False
 name = "q3"
 all_or_nothing = False
-CALL = "dispatch(x, weights, experts)"
 
 
-def normal(*shape, seed, dtype=torch.float64):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+def mixture(MoE, d_model, d_ff, n_experts, top_k):
+    """A mixture in float64 with that many experts, and what messages call it."""
+    what = f"MoE({d_model}, {d_ff}, n_experts={n_experts}, top_k={top_k})"
+    model = MoE(d_model, d_ff, n_experts, top_k).double()
+    check_parameters(model, {"W_g": (d_model, n_experts)}, what=what)
+    experts = getattr(model, "_modules", {}).get("experts")
+    found = len(list(experts.children())) if experts is not None else 0
+    assert found == n_experts, (
+        f"{what} has {found} different experts in self.experts, but {n_experts} were expected."
+    )
+    return model, what
 
 
-def sparse_weights(*shape, keep, seed, dtype=torch.float64):
-    """Weights of which each row keeps some, the rest exactly 0."""
-    probabilities = normal(*shape, seed=seed, dtype=dtype).softmax(-1)
-    kept = probabilities.topk(keep, -1)
-    return torch.zeros_like(probabilities).scatter(-1, kept.indices, kept.values)
+def set_gate(model, W_g):
+    """Give the gate these weights."""
+    with torch.no_grad():
+        model.W_g.copy_(W_g)
 
 
-def multiplying(*factors):
-    """Experts that multiply by a number each."""
-    return [lambda rows, factor=factor: factor * rows for factor in factors]
+def spoil(model, e):
+    """Fill the parameters of an expert with NaN."""
+    with torch.no_grad():
+        for parameter in model.experts[e].parameters():
+            parameter.fill_(math.nan)
 
 
 @test_case(
-    name="the shape of the result",
-    points=1,
-    hidden=False,
-    failure_message="The result has the shape of x.",
-)
-def test_shape(dispatch):
-    found = dispatch(normal(5, 3, seed=0), sparse_weights(5, 2, keep=1, seed=1), multiplying(1.0, 2.0))
-    check_shape(found, (5, 3), what=CALL)
-
-
-@test_case(
-    name="two experts worked out by hand",
+    name="an expert that nobody chose",
     points=2,
     hidden=False,
-    failure_message="The experts multiply by 2 and by -1. Row 0 is 3/4 * 2 * (4, 8) - 1/4 * (4, 8), row 1 uses the "
-    "second expert alone.",
+    failure_message="With top_k = 2 no row here uses expert 2, which is spoiled: its parameters are NaN. It "
+    "must not be asked, for 0 times NaN is NaN.",
 )
-def test_hand(dispatch):
-    x = torch.tensor([[4.0, 8.0], [1.0, 2.0]]).double()
-    weights = torch.tensor([[0.75, 0.25], [0.0, 1.0]]).double()
-    expected = torch.tensor([[5.0, 10.0], [-1.0, -2.0]]).double()
-    check_close(dispatch(x, weights, multiplying(2.0, -1.0)), expected, what=CALL)
+def test_nobody(MoE):
+    model, what = mixture(MoE, 2, 4, 3, 2)
+    set_gate(model, torch.tensor([[1.0, 0.0, -5.0], [0.0, 1.0, -5.0]]).double())
+    x = torch.tensor([[1.0, 2.0], [2.0, 1.0], [3.0, 3.0]]).double()
+    before = check_shape(model(x), (3, 2), what=f"{what}(x)")
+    spoil(model, 2)
+    check_close(model(x), before.detach(), what=f"{what}(x), once expert 2 is spoiled,")
 
 
 @test_case(
-    name="rows counted",
+    name="a row and an expert that it does not use",
     points=2,
     hidden=False,
-    failure_message="Read the columns of weights: expert e gets the rows whose weight for e is not 0, and no others. "
-    "Here, experts 0, 1 and 2 get 2, 3 and 1 rows.",
+    failure_message="Row 0 uses experts 0 and 1, row 1 uses experts 1 and 2, which is spoiled (its parameters are "
+    "NaN). Only row 1 may notice: call an expert with the rows that have a weight for it.",
 )
-def test_rows(dispatch):
-    weights = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.9, 0.1], [0.2, 0.8, 0.0]]).double()
-    seen = [0, 0, 0]
-
-    def counting(e):
-        def expert(rows):
-            seen[e] += len(rows)
-            return rows
-
-        return expert
-
-    found = dispatch(normal(3, 2, seed=2), weights, [counting(e) for e in range(3)])
-    check_shape(found, (3, 2), what=CALL)
-    assert seen == [2, 3, 1], f"In {CALL} the experts saw {seen} rows, but [2, 3, 1] were expected."
+def test_one_row(MoE):
+    model, what = mixture(MoE, 2, 4, 3, 2)
+    set_gate(model, torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]]).double())
+    x = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double()
+    before = check_shape(model(x), (2, 2), what=f"{what}(x)")
+    spoil(model, 2)
+    after = model(x)
+    check_close(after[0], before[0].detach(), what=f"row 0 of {what}(x), once expert 2 is spoiled,")
+    assert after[1].isnan().all(), (
+        f"Row 1 of {what}(x) uses expert 2, but does not notice that it is spoiled."
+    )
 
 
 # The comparisons that are used above.
@@ -129,3 +133,17 @@ def check_dtype(found: torch.Tensor, dtype: torch.dtype, *, what: str) -> None:
     """Pass if the tensor has this dtype."""
     if found.dtype != dtype:
         raise AssertionError(f"{what} has dtype {found.dtype}, but {dtype} was expected.")
+
+
+def check_parameters(model: torch.nn.Module, shapes: dict[str, tuple[int, ...]], *, what: str) -> None:
+    """Pass if the module has parameters of these names and shapes."""
+    try:
+        parameters = dict(model.named_parameters())
+    except AttributeError:  # nn.Module.__init__ never ran
+        parameters = {}
+    for name, shape in shapes.items():
+        if name not in parameters:
+            raise AssertionError(
+                f"{what} has no parameter {name}: it is not implemented yet, or self.{name} is not an nn.Parameter."
+            )
+        check_shape(parameters[name], shape, what=f"{name} of {what}")

@@ -44,8 +44,7 @@ def test_first(sinusoidal_encoding):
     points=2,
     hidden=False,
     failure_message="With base 100 and d_model = 4 the speeds are 1 and 1/10, so position 1 is sin 1, cos 1, sin "
-    "0.1, "
-    "cos 0.1.",
+    "0.1, cos 0.1.",
 )
 def test_hand(sinusoidal_encoding):
     expected = torch.tensor(

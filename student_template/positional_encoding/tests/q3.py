@@ -26,8 +26,8 @@ def test_zero(position_similarity):
     name="an offset worked out by hand",
     points=2,
     hidden=False,
-    failure_message="With base 100 and d_model = 4 the speeds are 1 and 1/10, so offset 1 gives cos 1 + cos 0.1, and "
-    "so does offset -1.",
+    failure_message="With base 100 and d_model = 4 the speeds are 1 and 1/10, so offset 1 gives cos 1 + cos 0.1, "
+    "and so does offset -1.",
 )
 def test_hand(position_similarity):
     offset = torch.tensor([1.0, -1.0], dtype=torch.float64)

@@ -87,8 +87,8 @@ def close(found, expected):
     name="a heat map with labels",
     points=2,
     hidden=False,
-    failure_message="Draw with ax.imshow or ax.pcolormesh and return the axes. Rows of an image run down: which axis "
-    "shows the positions?",
+    failure_message="Draw with ax.imshow or ax.pcolormesh and return the axes. Rows of an image run down: which "
+    "axis shows the positions?",
 )
 def test_map(plot_encoding):
     encoding = matrix(5, 4)

@@ -21,8 +21,8 @@ def check_spectrum(found, eigenvalues, rank, *, what):
     name="a spectrum worked out by hand",
     points=2,
     hidden=False,
-    failure_message="The Gram matrix is diagonal here, with 1, 4 and 0: three eigenvalues in ascending order, two of "
-    "them not 0.",
+    failure_message="The Gram matrix is diagonal here, with 1, 4 and 0: three eigenvalues in ascending order, two "
+    "of them not 0.",
 )
 def test_hand(encoding_spectrum):
     encoding = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]], dtype=torch.float64)
@@ -35,8 +35,7 @@ def test_hand(encoding_spectrum):
     points=2,
     hidden=False,
     failure_message="encoding @ encoding.T is n by n, with n the number of rows; all its eigenvalues together make "
-    "up "
-    "the sum of all squared numbers.",
+    "up the sum of all squared numbers.",
 )
 def test_sum(encoding_spectrum):
     encoding = torch.tensor([[3.0, 0.0, 4.0], [0.0, 5.0, 0.0]], dtype=torch.float64)

@@ -7,42 +7,6 @@ import torch
 from torch import nn
 
 
-class Expert(nn.Module):
-    def __init__(self, d_model, d_ff):
-        super().__init__()
-        self.inner = nn.Linear(d_model, d_ff)
-        self.outer = nn.Linear(d_ff, d_model)
-
-    def forward(self, x):
-        return self.outer(torch.relu(self.inner(x)))
-
-
-class FunctionExpert(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
-
-
-def run_with_experts(model, functions, x):
-    own = model.experts
-    model.experts = nn.ModuleList(FunctionExpert(function) for function in functions)
-    try:
-        return model(x)
-    finally:
-        model.experts = own
-
-
-def expert_output(model, e, x):
-    return model.experts[e](x)
-
-
-def linear_mixture(x, weights, matrices):
-    return dispatch(x, weights, [lambda rows, matrix=matrix: rows @ matrix for matrix in matrices])
-
-
 def must(condition, message="the arguments do not fit"):
     if not condition:
         raise ValueError(message)
@@ -51,10 +15,6 @@ def must(condition, message="the arguments do not fit"):
 def check_gate(x, W_g, top_k):
     must(x.dim() >= 1 and W_g.dim() == 2 and x.shape[-1] == W_g.shape[0] and W_g.shape[1] > 0)
     must(top_k is None or 0 < top_k <= W_g.shape[1], "top_k is out of range")
-
-
-def check_rows(x, weights, experts):
-    must(x.shape[:-1] == weights.shape[:-1] and weights.shape[-1] == len(experts))
 
 
 def check_outputs(z, outputs, grad):
@@ -88,19 +48,13 @@ class MoE(nn.Module):
         )
 
     def forward(self, x):
-        return dispatch(x, gate(x, self.W_g, self.k), self.experts)
-
-
-def dispatch(x, weights, experts):
-    check_rows(x, weights, experts)
-    result = torch.zeros_like(x)
-    for e, expert in enumerate(experts):
-        mask = weights[..., e] != 0
-        if mask.any():
-            result = result.masked_scatter(
-                mask[..., None], result[mask] + weights[..., e][mask][:, None] * expert(x[mask])
-            )
-    return result
+        weights, result = gate(x, self.W_g, self.k), torch.zeros_like(x)
+        for e, expert in enumerate(self.experts):
+            mask = weights[..., e] != 0
+            if mask.any():
+                new = result[mask] + weights[..., e][mask][:, None] * expert(x[mask])
+                result = result.masked_scatter(mask[..., None], new)
+        return result
 
 
 def gate_gradient(gate_logits, expert_outputs, grad_output):

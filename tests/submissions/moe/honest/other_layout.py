@@ -7,42 +7,6 @@ import torch
 from torch import nn
 
 
-class Expert(nn.Module):
-    def __init__(self, d_model, d_ff):
-        super().__init__()
-        self.inner = nn.Linear(d_model, d_ff)
-        self.outer = nn.Linear(d_ff, d_model)
-
-    def forward(self, x):
-        return self.outer(torch.relu(self.inner(x)))
-
-
-class FunctionExpert(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
-
-
-def run_with_experts(model, functions, x):
-    own = model.experts
-    model.experts = nn.ModuleList(FunctionExpert(function) for function in functions)
-    try:
-        return model(x)
-    finally:
-        model.experts = own
-
-
-def expert_output(model, e, x):
-    return model.experts[e](x)
-
-
-def linear_mixture(x, weights, matrices):
-    return dispatch(x, weights, [lambda rows, matrix=matrix: rows @ matrix for matrix in matrices])
-
-
 def must(condition, message="the arguments do not fit"):
     if not condition:
         raise ValueError(message)
@@ -51,10 +15,6 @@ def must(condition, message="the arguments do not fit"):
 def check_gate(x, W_g, top_k):
     must(x.dim() >= 1 and W_g.dim() == 2 and x.shape[-1] == W_g.shape[0] and W_g.shape[1] > 0)
     must(top_k is None or 0 < top_k <= W_g.shape[1], "top_k is out of range")
-
-
-def check_rows(x, weights, experts):
-    must(x.shape[:-1] == weights.shape[:-1] and weights.shape[-1] == len(experts))
 
 
 def check_outputs(z, outputs, grad):
@@ -109,18 +69,6 @@ class MoE(nn.Module):
             scaled = column[where][:, None] * expert(rows[where])
             result = result + torch.zeros_like(rows).index_copy(0, where, scaled)
         return result.reshape(x.shape)
-
-
-def dispatch(x, weights, experts):
-    check_rows(x, weights, experts)
-    rows, w = x.reshape(-1, x.shape[-1]), weights.reshape(-1, weights.shape[-1])
-    result = torch.zeros_like(rows)
-    for e in range(len(experts)):
-        where = torch.where(w[:, e] != 0)[0]
-        for half in (where[::2], where[1::2]):
-            if half.numel():
-                result[half] = result[half] + experts[e](rows[half]) * w[half, e : e + 1]
-    return result.view(x.shape)
 
 
 def gate_gradient(gate_logits, expert_outputs, grad_output):

@@ -15,32 +15,6 @@ class Expert(nn.Module):
         return self.outer(torch.relu(self.inner(x)))
 
 
-class FunctionExpert(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
-
-
-def run_with_experts(model, functions, x):
-    own = model.experts
-    model.experts = nn.ModuleList(FunctionExpert(function) for function in functions)
-    try:
-        return model(x)
-    finally:
-        model.experts = own
-
-
-def expert_output(model, e, x):
-    return model.experts[e](x)
-
-
-def linear_mixture(x, weights, matrices):
-    return dispatch(x, weights, [lambda rows, matrix=matrix: rows @ matrix for matrix in matrices])
-
-
 def must(condition, message="the arguments do not fit"):
     if not condition:
         raise ValueError(message)
@@ -49,10 +23,6 @@ def must(condition, message="the arguments do not fit"):
 def check_gate(x, W_g, top_k):
     must(x.dim() >= 1 and W_g.dim() == 2 and x.shape[-1] == W_g.shape[0] and W_g.shape[1] > 0)
     must(top_k is None or 0 < top_k <= W_g.shape[1], "top_k is out of range")
-
-
-def check_rows(x, weights, experts):
-    must(x.shape[:-1] == weights.shape[:-1] and weights.shape[-1] == len(experts))
 
 
 def check_outputs(z, outputs, grad):
@@ -95,21 +65,14 @@ class MoE(nn.Module):
         self.register_parameter("W_g", nn.Parameter(torch.randn(d_model, n_experts) / d_model**0.5))
 
     def forward(self, x):
-        weights = gate(x, self.W_g, self.top_k)
-        return dispatch(x, weights, list(self.experts))
-
-
-def dispatch(x, weights, experts):
-    check_rows(x, weights, experts)
-    rows, row_weights = x.reshape(-1, x.shape[-1]), weights.reshape(-1, len(experts))
-    results = []
-    for row, w in zip(rows, row_weights, strict=True):
-        result = torch.zeros_like(row)
-        for e in range(len(experts)):
-            if w[e] != 0:
-                result = result + w[e] * experts[e](row[None])[0]
-        results.append(result)
-    return torch.stack(results).reshape(x.shape) if results else torch.zeros_like(x)
+        weights, results = gate(x, self.W_g, self.top_k), []
+        for row, w in zip(x.reshape(-1, x.shape[-1]), weights.reshape(-1, len(self.experts)), strict=True):
+            result = torch.zeros_like(row)
+            for e in range(len(self.experts)):
+                if w[e] != 0:
+                    result = result + w[e] * self.experts[e](row)
+            results.append(result)
+        return torch.stack(results).reshape(x.shape) if results else torch.zeros_like(x)
 
 
 def gate_gradient(gate_logits, expert_outputs, grad_output):

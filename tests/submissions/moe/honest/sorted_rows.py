@@ -15,32 +15,6 @@ class Expert(nn.Module):
         return self.outer(torch.relu(self.inner(x)))
 
 
-class FunctionExpert(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
-
-
-def run_with_experts(model, functions, x):
-    own = model.experts
-    model.experts = nn.ModuleList(FunctionExpert(function) for function in functions)
-    try:
-        return model(x)
-    finally:
-        model.experts = own
-
-
-def expert_output(model, e, x):
-    return model.experts[e](x)
-
-
-def linear_mixture(x, weights, matrices):
-    return dispatch(x, weights, [lambda rows, matrix=matrix: rows @ matrix for matrix in matrices])
-
-
 def must(condition, message="the arguments do not fit"):
     if not condition:
         raise ValueError(message)
@@ -49,10 +23,6 @@ def must(condition, message="the arguments do not fit"):
 def check_gate(x, W_g, top_k):
     must(x.dim() >= 1 and W_g.dim() == 2 and x.shape[-1] == W_g.shape[0] and W_g.shape[1] > 0)
     must(top_k is None or 0 < top_k <= W_g.shape[1], "top_k is out of range")
-
-
-def check_rows(x, weights, experts):
-    must(x.shape[:-1] == weights.shape[:-1] and weights.shape[-1] == len(experts))
 
 
 def check_outputs(z, outputs, grad):
@@ -84,24 +54,19 @@ class MoE(nn.Module):
         self.top_k = top_k
 
     def forward(self, x):
-        if self.top_k is not None:
-            return dispatch(x, gate(x, self.W_g, self.top_k), self.experts)
-        g = gate(x, self.W_g)
-        outputs = torch.stack([expert(x) for expert in self.experts], -1)
-        return (outputs @ g[..., None]).squeeze(-1)
-
-
-def dispatch(x, weights, experts):
-    check_rows(x, weights, experts)
-    rows, w = x.reshape(-1, x.shape[-1]), weights.reshape(-1, len(experts))
-    expert_of, row_of = w.T.nonzero(as_tuple=True)  # sorted by expert
-    sizes = torch.bincount(expert_of, minlength=len(experts)).tolist()
-    parts = [
-        expert(part) if len(part) else part
-        for expert, part in zip(experts, rows[row_of].split(sizes), strict=True)
-    ]
-    mixed = torch.cat(parts) * w[row_of, expert_of][:, None]
-    return torch.zeros_like(rows).index_put((row_of,), mixed, accumulate=True).reshape(x.shape)
+        g = gate(x, self.W_g, self.top_k)
+        if self.top_k is None:
+            outputs = torch.stack([expert(x) for expert in self.experts], -1)
+            return (outputs @ g[..., None]).squeeze(-1)
+        rows, w = x.reshape(-1, x.shape[-1]), g.reshape(-1, len(self.experts))
+        expert_of, row_of = w.T.nonzero(as_tuple=True)  # sorted by expert
+        sizes = torch.bincount(expert_of, minlength=len(self.experts)).tolist()
+        parts = [
+            expert(part) if len(part) else part
+            for expert, part in zip(self.experts, rows[row_of].split(sizes), strict=True)
+        ]
+        mixed = torch.cat(parts) * w[row_of, expert_of][:, None]
+        return torch.zeros_like(rows).index_put((row_of,), mixed, accumulate=True).reshape(x.shape)
 
 
 def gate_gradient(gate_logits, expert_outputs, grad_output):

@@ -1,14 +1,11 @@
 """One formula for both kinds of column (a cosine is a sine a quarter turn ahead); imshow; eigvals; batches in lists."""
 
-# ruff: noqa: F403, F405, I001  "right" stands for the cells that were handed out
-
 import math
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-
-from right import *
+from torch import nn
 
 
 def need(ok, text):
@@ -57,6 +54,38 @@ def encoding_spectrum(encoding):
     values = np.linalg.eigvalsh(e @ e.T)
     rank = sum(bool(value > 1e-10 * values.max()) for value in values)
     return torch.from_numpy(values), rank
+
+
+LENGTH, WIDTH, KINDS = 8, 32, 10
+
+
+def marked_tokens(n, generator):
+    tokens = torch.randint(2, KINDS, (n, LENGTH), generator=generator)
+    places = torch.rand(n, LENGTH, generator=generator).argsort(dim=-1)[:, :2]
+    tokens.scatter_(1, places, torch.tensor([[0, 1]]).expand(n, 2))
+    return tokens, (places[:, 0] < places[:, 1]).long()
+
+
+class OrderClassifier(nn.Module):
+    """The classifier that the notebook gives."""
+
+    def __init__(self, generator):
+        super().__init__()
+
+        def matrix(rows, columns):
+            return nn.Parameter(torch.randn(rows, columns, generator=generator) / math.sqrt(rows))
+
+        self.embedding = nn.Parameter(torch.randn(KINDS, WIDTH, generator=generator))
+        self.W_Q, self.W_K, self.W_V = (matrix(WIDTH, WIDTH) for _ in range(3))
+        self.W_1, self.b_1, self.W_2 = matrix(WIDTH, 64), nn.Parameter(torch.zeros(64)), matrix(64, 2)
+
+    def forward(self, tokens, positions=None):
+        x = self.embedding[tokens]
+        if positions is not None:
+            x = x + positions
+        scores = (x @ self.W_Q) @ (x @ self.W_K).transpose(-2, -1) / math.sqrt(WIDTH)
+        x = x + torch.softmax(scores, dim=-1) @ (x @ self.W_V)
+        return (torch.relu(x @ self.W_1 + self.b_1) @ self.W_2).mean(dim=-2)
 
 
 def order_accuracy(use_encoding, seed=0):
