@@ -266,14 +266,15 @@ draw(gelu_and_its_relatives, needs="q1")
 def gelu_derivative(x: Tensor) -> Tensor:
     """The derivative Phi(x) + x * phi(x) of gelu at x, by formula: no autograd inside.
 
-    Source: your own derivation in w1. Neither backward(), torch.autograd.grad nor torch.func may be called.
+    Source: your own derivation in w1. Neither backward(), torch.autograd, forward_ad nor torch.func may be called.
 
     Args:
         x: any shape, also 0-dimensional or empty, floating point.
 
     Returns:
         A new tensor of the shape, dtype and device of x; within 1e-6 in float64 and 1e-5 in float32 of the exact
-        value (absolute), for |x| up to 10,000. No gradient of it is asked for. x stays unchanged.
+        value (absolute), for |x| up to 10,000. Differentiable: its gradient is the second derivative of gelu. x stays
+        unchanged.
     """
     # BEGIN SOLUTION
     distribution = 0.5 * (1 + torch.erf(x / math.sqrt(2)))
@@ -433,8 +434,8 @@ show(feed_forward_by_hand, needs="q3")
 # gradient is. Here autograd is your tool, for `activation` may be any function of one tensor, element by element.
 #
 # **By hand.** For ReLU at $-2, -1, 1, 2$, the slopes are $0, 0, 1, 1$: the dead fraction is $\tfrac12$. For
-# `hardtanh`, which clips to $[-1, 1]$, at $-3, 0, 0.5, 3$ they are $0, 1, 1, 0$: again $\tfrac12$, although the
-# output is 0 at one point only.
+# `hardtanh`, which clips to $[-1, 1]$, at $-3, 0, 2, 3$ they are $0, 1, 0, 0$: $\tfrac34$, although the output is 0
+# at one point only.
 #
 # <details><summary>Hint: element k of x and the slope at x_k</summary>
 # If y_k depends on x_k alone, what is the derivative of y_1 + y_2 + ... with respect to x_k?
