@@ -152,6 +152,17 @@ def additive(n, m=None):
 @misconception(
     "q1",
     replaces="causal_mask",
+    name="the right mask in numbers, 1.0 and 0.0, instead of booleans",
+    hint="~mask and masked_fill need booleans. Which dtype does torch.ones have, if it is not told?",
+)
+def numbers(n, m=None):
+    n, m = check_lengths(n, m)
+    return torch.ones(n, m).tril(m - n)
+
+
+@misconception(
+    "q1",
+    replaces="causal_mask",
     name="a mask that is right for a sequence on its own and lets every query see the whole cache and all new keys",
     hint="Old keys may all be seen, but among the new positions the order still counts. What may the first of "
     "several new queries not see?",
@@ -236,10 +247,10 @@ def multiplied_by_zero(q, k, v):
 @misconception(
     "q2",
     replaces="causal_attention",
-    name="forbidden scores set to -1 instead of -inf",
+    name="forbidden scores set to a finite number, such as -1, instead of -inf",
     hint="exp(-1) = 0.37 is still a good share of the weight. How small must a score be to get none?",
 )
-def minus_one(q, k, v):
+def finite_score(q, k, v):
     check_causal(q, k, v)
     return scaled_scores(q, k).masked_fill(~lower(q), -1.0).softmax(-1) @ v
 
@@ -254,6 +265,50 @@ def minus_one(q, k, v):
 def no_scale(q, k, v):
     check_causal(q, k, v)
     return masked_softmax(dot_products(q, k), lower(q)) @ v
+
+
+@misconception(
+    "q2",
+    replaces="causal_attention",
+    name="causal attention with scores divided by d instead of sqrt(d)",
+    hint="It is the variance of a dot product that grows with d. What brings its typical size back to 1?",
+)
+def scaled_by_d(q, k, v):
+    check_causal(q, k, v)
+    return masked_softmax(dot_products(q, k) / q.shape[-1], lower(q)) @ v
+
+
+@misconception(
+    "q2",
+    replaces="causal_attention",
+    name="causal attention with scores divided by the root of the sequence length",
+    hint="A score is a sum over the features of one query and one key; how long the sequence is does not enter it.",
+)
+def scaled_by_n(q, k, v):
+    check_causal(q, k, v)
+    return masked_softmax(dot_products(q, k) / math.sqrt(q.shape[-2]), lower(q)) @ v
+
+
+@misconception(
+    "q2",
+    replaces="causal_attention",
+    name="causal attention with scores divided by the root of the width of the values, d_v",
+    hint="The values take no part in the scores. Over how many features does a dot product of q and k run?",
+)
+def scaled_by_d_v(q, k, v):
+    check_causal(q, k, v)
+    return masked_softmax(dot_products(q, k) / math.sqrt(v.shape[-1]), lower(q)) @ v
+
+
+@misconception(
+    "q2",
+    replaces="causal_attention",
+    name="causal attention whose weights are detached: only v gets a gradient",
+    hint="Training changes the queries and keys through the weights. Where is that path cut?",
+)
+def weights_detached(q, k, v):
+    check_causal(q, k, v)
+    return masked_softmax(scaled_scores(q, k), lower(q)).detach() @ v
 
 
 @misconception(
@@ -350,6 +405,18 @@ def sums_of_entries(q, k, v):
 def influence_not_masked(q, k, v):
     check_matrices(q, k, v)
     return norms(jacobians(not_masked, q, k, v))
+
+
+@misconception(
+    "q3",
+    replaces="influence",
+    name="the closed form of w1, with nothing differentiated",
+    hint="It is right, but proves nothing about your causal_attention: a leak in it would not show. Let autograd find "
+    "the paths.",
+)
+def by_formula(q, k, v):
+    check_matrices(q, k, v)
+    return masked_softmax(scaled_scores(q, k), lower(q)) * math.sqrt(v.shape[-1])
 
 
 # ---------------------------------------------------------------------------------------------------------------- q4
