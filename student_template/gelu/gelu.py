@@ -180,7 +180,7 @@ def gelu_and_its_relatives() -> Figure:
     for name, values in approximations.items():
         right.semilogy(x, (values - exact).abs().clamp(min=1e-9), label=name)
     right.axhline(1e-6, color="0.4", ls="--", lw=1)
-    right.text(-4.9, 1.4e-6, "allowed here", color="0.4")
+    right.text(-4.2, 1.3e-6, "allowed here", color="0.4")
     right.set(ylim=(1e-7, 0.1), xlabel="$x$", ylabel="distance from GELU", title="two approximations")
     right.legend(loc="lower right")
     return figure
@@ -233,7 +233,7 @@ draw(gelu_and_its_relatives, needs="q1")
 def gelu_derivative(x: Tensor) -> Tensor:
     """The derivative Phi(x) + x * phi(x) of gelu at x, by formula: no autograd inside.
 
-    Source: your own derivation in w1. Neither backward(), torch.autograd, forward_ad nor torch.func may be called.
+    Source: your own derivation in w1. No autograd: not backward(), nor any of torch.autograd and torch.func.
 
     Args:
         x: any shape, also 0-dimensional or empty, floating point.
@@ -500,8 +500,8 @@ draw(gradients_by_layer, needs="q1 and q4")
 # were scaled so that the signal keeps its size through ReLU. For GELU the same scale is too small: near 0 its
 # slope is $\tfrac12$, so it halves a small signal while the weights make up for a factor of $\sqrt2$ only. Layer
 # by layer the signal shrinks, and the gradients of the weights with it. No dead units does not mean large
-# gradients. Transformers add residual connections and
-# normalisation around each feed-forward network, which keep the signal at the size for which the gate is made.
+# gradients. Transformers add residual connections and normalisation around each feed-forward network, which keep the
+# signal at the size for which the gate is made.
 #
 # **Where to go from here.** Try the left figure with other widths and depths, or multiply the weights in
 # `draw_problem` by 1.2. Which scale keeps GELU's gradients level?
