@@ -200,6 +200,7 @@ class Judge:
 
     def _run(self, question: Question, session: Session, namespace: Fixtures, hidden: bool) -> None:
         session.begin_question(self._forbidden[question.name], question.name)
+        session.operators |= self._used[question.name]  # what ran in public tests is known in hidden ones
         self._suite[question.name].judge(namespace, self, hidden)
         session.callbacks.clear()
         self._used[question.name] |= session.operators

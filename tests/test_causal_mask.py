@@ -107,7 +107,7 @@ FEEDBACK = {
 Your `causal_mask` behaves exactly like a cache aligned at the upper left instead of the lower right.
 Hint: The newest query belongs to the newest key: the last row must see everything. By how much is the border moved?
 
-passed: shape and dtype (1 of 1)
+passed: shape, dtype and diagonal (1 of 1)
 passed: three positions (2 of 2)
 FAILED: two new positions after a cache of two (0 of 2)
     causal_mask(2, 4) is wrong in 4 of 8 entries. The first one is at index [0, 1]: may query 0 attend to key 1? True was expected, False found.
@@ -129,7 +129,9 @@ passed: lengths that are refused (2 of 2)\
 Your `causal_attention` behaves exactly like weights normalised over all keys, later ones included: the mask came after the softmax.
 Hint: What is left of a row does not sum to 1, and later keys still act through the sum that it was divided by.
 
-passed: shape and dtype (1 of 1)
+FAILED: shape and dtype, and means of ones (0 of 1)
+    causal_attention(q, k, v) with values of 1 and shape (2, 4, 6) is wrong in 36 of 48 numbers. The first one is at index [0, 0, 0]: expected 1, found 0.468289. The largest error is 0.82; 1e-09 is allowed.
+    Hint: There is one output for each position, as long as a value: (..., n, d_v), in the dtype of q. Each is a weighted mean of values, so where all values are 1, it is 1.
 FAILED: running means (0 of 3)
     causal_attention(q, k, v) with q and k of zeros is wrong in 2 of 3 numbers. The first one is at index [0, 0]: expected 6, found 2. The largest error is 4; 1e-09 is allowed.
     Hint: All scores are 0, so each position takes the plain mean of its own value and those before it: 6, then (6 + 0) / 2, then (6 + 0 + 3) / 3.
@@ -213,7 +215,7 @@ def test_there_are_enough_of_them():
     """Four complete honest styles are four for each question; and the listed misconceptions are all there."""
     assert len(HONEST) >= 4
     assert len(MISCONCEPTIONS) >= 8
-    assert {m.question for m in MISCONCEPTIONS} == {"q1", "q2", "q3", "q4"}
+    assert {m.question for m in MISCONCEPTIONS} == set(POINTS)
 
 
 def test_untouched_stub(grade):
@@ -231,8 +233,65 @@ def test_misconception(grade, wrong):
     result = grade("wrong.zip", misconception(wrong))
     assert set(lost(result)) == {wrong.question}, text(result)
     assert result["extra_data"]["diagnoses"] == {wrong.question: wrong.key}
-    assert f"Your `{wrong.replaces}` behaves exactly like {wrong.name}." in text(result, wrong.question)
+    like = re.escape(f"like {wrong.name}.")
+    assert re.search(f"Your `{wrong.replaces}` behaves (exactly )?{like}", text(result, wrong.question))
     assert f"Hint: {wrong.hint}" in text(result, wrong.question)
+
+
+PLAIN = """
+def causal_attention(q, k, v):
+    n = q.shape[-2]
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    weights = torch.softmax(scores.masked_fill(~torch.tril(torch.ones(n, n)).bool(), float("-inf")), dim=-1)
+    return weights @ v
+"""
+PLAIN_MISTAKES = {
+    "no_scale": (" / math.sqrt(q.shape[-1])", ""),
+    "scaled_by_d": ("math.sqrt(q.shape[-1])", "q.shape[-1]"),
+    "scaled_by_n": ("math.sqrt(q.shape[-1])", "math.sqrt(n)"),
+    "finite_score": ('float("-inf")', "-10.0"),
+    "looks_ahead": ("tril(", "triu("),
+    "itself_left_out": ("torch.ones(n, n))", "torch.ones(n, n), -1)"),
+    "over_queries": ("dim=-1)", "dim=-2)"),
+    "weights_detached": ("dim=-1)", "dim=-1).detach()"),
+}
+
+
+@pytest.mark.parametrize("key", PLAIN_MISTAKES)
+def test_plain_mistakes_are_named(grade, key):
+    """As students write it: no argument is checked, and NaN where a row is forbidden throughout."""
+    result = grade("plain.py", with_answer(PLAIN.replace(*PLAIN_MISTAKES[key])))
+    assert result["extra_data"]["diagnoses"]["q2"] == key, text(result, "q2")
+
+
+EMPTY = """
+def causal_mask(n, m=None):
+    return {mask}
+def causal_attention(q, k, v):
+    return {values}
+def influence(q, k, v):
+    return {influence}
+def decode_step(q_t, k_cache, v_cache):
+    return {values}[..., -1:, :]
+def time_attention(n, d, repeats):
+    return {times}
+"""
+WITHOUT_CONTENT = {
+    "zeros": (1, ["torch.zeros(n, m or n).bool()", "0 * v", "torch.zeros(len(v), len(v)).to(v)", "dict.fromkeys('abc', 0.0)"]),
+    "NaN": (0, ["torch.zeros(n, m or n) / 0", "v * math.nan", "torch.zeros(len(v), len(v)).to(v) / 0", "math.nan"]),
+    "refusals": (0, ["require(False, 'no')"] * 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITHOUT_CONTENT)
+def test_answers_without_content(grade, name):
+    """What knows nothing of the question earns nothing (one point: the mask of no query is empty)."""
+    at_most, (mask, values, influence, times) = WITHOUT_CONTENT[name]
+    answer = EMPTY.format(mask=mask, values=values, influence=influence, times=times).replace(
+        "v_cache):\n", "v):\n"
+    )
+    result = grade("empty.py", with_answer(answer))
+    assert result["score"] <= at_most, result["extra_data"]["questions"]
 
 
 @pytest.mark.parametrize("key", FEEDBACK)

@@ -144,8 +144,80 @@ def test_misconception(grade, misconception):
     assert set(lost(result)) == {misconception.question}, result["tests"]
     assert result["extra_data"]["diagnoses"] == {misconception.question: misconception.key}
     text = "\n".join(entries(result, misconception.question))
-    assert f"Your `{misconception.replaces}` behaves exactly like {misconception.name}." in text
+    like = re.escape(f"like {misconception.name}.")
+    assert re.search(f"Your `{misconception.replaces}` behaves (exactly )?{like}", text)
     assert f"Hint: {misconception.hint}" in text
+
+
+NETWORK = """
+class FeedForward(nn.Module):
+    def __init__(self, d_model, d_ff):
+        super().__init__()
+        self.up, self.down = {layers}
+
+    def forward(self, x):
+        return {output}
+"""
+LINEAR = "nn.Linear(d_model, d_ff), nn.Linear(d_ff, d_model)"
+PLAIN_MISTAKES = {
+    "ReluInside": (LINEAR, "self.down(torch.relu(self.up(x)))"),
+    "NoActivation": (LINEAR, "self.down(self.up(x))"),
+    "ActivatedTwice": (LINEAR, "gelu(self.down(gelu(self.up(x))))"),
+    "ResidualInside": (LINEAR, "x + self.down(gelu(self.up(x)))"),
+    "SecondBiasUnused": (LINEAR, "gelu(self.up(x)) @ self.down.weight.T"),
+    "PositionsMixed": (LINEAR, "self.down(gelu(self.up(x)).mean(0, keepdim=True) + 0 * self.up(x))"),
+    "NoBiases": (LINEAR.replace(")", ", bias=False)"), "self.down(gelu(self.up(x)))"),
+    "NoFirstBias": (LINEAR.replace(")", ", bias=False)", 1), "self.down(gelu(self.up(x)))"),
+    "HiddenWidthIgnored": (LINEAR.replace("d_ff", "4 * d_model"), "self.down(gelu(self.up(x)))"),
+    "WidthsSwapped": ("nn.Linear(d_ff, d_model), nn.Linear(d_model, d_ff)", "self.down(gelu(self.up(x)))"),
+}
+
+
+@pytest.mark.parametrize("key", PLAIN_MISTAKES)
+def test_mistakes_are_named_whatever_the_parameters_are_called(grade, key):
+    """As students write it: nn.Linear, and no argument checked."""
+    layers, output = PLAIN_MISTAKES[key]
+    result = grade("gelu.py", right_but(NETWORK.format(layers=layers, output=output)))
+    assert set(lost(result)) == {"q3"}
+    assert result["extra_data"]["diagnoses"] == {"q3": key}
+
+
+def test_a_plain_network_loses_the_argument_checks_alone(grade):
+    """The same without a mistake: nothing is named."""
+    result = grade("gelu.py", right_but(NETWORK.format(layers=LINEAR, output="self.down(gelu(self.up(x)))")))
+    assert lost(result) == {"q3": POINTS["q3"] - 1}
+    assert result["extra_data"]["diagnoses"] == {}
+
+
+EMPTY = """
+def gelu(x):
+    {function}
+gelu_derivative = gelu
+def gradient_flow(activation, depth, width, seed=0):
+    {flow}
+def dead_fraction(activation, x):
+    {share}
+class FeedForward(nn.Module):
+    def __init__(self, d_model, d_ff):
+        super().__init__()
+        self.numbers = nn.Parameter(torch.zeros(2 * d_model * d_ff + d_model + d_ff))
+    def forward(self, x):
+        {function}
+"""
+WITHOUT_CONTENT = {
+    "zeros": ("return 0 * x", "return torch.zeros(depth, dtype=torch.float64)", "return 0.0", 3),
+    "the input": ("return x.clone()", "return torch.ones(depth, dtype=torch.float64)", "return 0.5", 8),
+    "NaN": ("return x * math.nan", "return torch.full((depth,), math.nan)", "return math.nan", 3),
+    "refusals": (*["raise ValueError('no')"] * 3, 2),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_CONTENT)
+def test_answers_without_content(grade, name):
+    """What knows nothing of the question earns little: the points for shapes and for counting parameters."""
+    function, flow, share, at_most = WITHOUT_CONTENT[name]
+    result = grade("gelu.py", right_but(EMPTY.format(function=function, flow=flow, share=share)))
+    assert result["score"] <= at_most, result["extra_data"]["questions"]
 
 
 def test_there_are_enough_misconceptions():
@@ -173,6 +245,12 @@ LIBRARY = {
     "q2 by torch.func": (
         "q2",
         "def gelu_derivative(x):\n    return torch.func.grad(lambda t: gelu(t).sum())(x)",
+    ),
+    "q2 by forward mode": (
+        "q2",
+        "import torch.autograd.forward_ad as fw\n"
+        "def gelu_derivative(x):\n    with fw.dual_level():\n"
+        "        return fw.unpack_dual(gelu(fw.make_dual(x, torch.ones_like(x)))).tangent",
     ),
     "q2 by the operator": (
         "q2",
@@ -211,7 +289,7 @@ FEEDBACK = {
 Your `gelu` behaves exactly like the tanh approximation of GELU.
 Hint: The approximation is off by up to 5e-4, near |x| = 2.7. The exact Phi is an error function away.
 
-passed: shape and dtype (1 of 1)
+passed: shape, dtype and sign (1 of 1)
 FAILED: four values worked out by hand (0 of 4)
     gelu(x) at x = [0, 1, -1, 2] is wrong in 3 of 4 numbers. The first one is at index [1]: expected 0.841345, found 0.841192. The largest error is 0.00015; 1e-06 is allowed.
     Hint: Multiply x by the probability that a standard normal variable lies below x: Phi(0) = 0.5, Phi(1) = 0.8413447, Phi(-1) = 1 - Phi(1) and Phi(2) = 0.9772499.
@@ -220,7 +298,7 @@ passed: gelu(x) - gelu(-x) is x (2 of 2)""",
 Your `gelu_derivative` behaves exactly like Phi(x), the derivative without the term x * phi(x).
 Hint: When x grows, the gate opens as well. What does the product rule say?
 
-passed: shape and dtype (1 of 1)
+passed: shape and dtype, and which slopes are steep (1 of 1)
 FAILED: the slope at 0, 1 and -1, by hand (0 of 4)
     gelu_derivative(x) at x = [0, 1, -1] is wrong in 2 of 3 numbers. The first one is at index [1]: expected 1.08332, found 0.841345. The largest error is 0.24; 1e-06 is allowed.
     Hint: Phi(1) = 0.8413447 and phi(1) = exp(-1/2) / sqrt(2 pi) = 0.2419707. The product rule has two terms.

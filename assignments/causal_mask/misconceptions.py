@@ -1,13 +1,16 @@
 """Known wrong answers, each right but for one thing, with its name and a hint.
 
-First come the right steps, which they share; then, question by question, what goes wrong. There are none for q5:
-the times that it returns differ from run to run, so no wrong answer can be recognised by its numbers.
+First come the right steps, which they share; then, question by question, what goes wrong. Those of q5 are named by its
+tests, from what ran and how often: its times differ from run to run, so no numbers can be compared.
 """
 
 import math
+import statistics
+import time
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from autograder.diagnosis import misconception
 
@@ -149,6 +152,17 @@ def additive(n, m=None):
 @misconception(
     "q1",
     replaces="causal_mask",
+    name="the right mask in numbers, 1.0 and 0.0, instead of booleans",
+    hint="~mask and masked_fill need booleans. Which dtype does torch.ones have, if it is not told?",
+)
+def numbers(n, m=None):
+    n, m = check_lengths(n, m)
+    return torch.ones(n, m).tril(m - n)
+
+
+@misconception(
+    "q1",
+    replaces="causal_mask",
     name="a mask that is right for a sequence on its own and lets every query see the whole cache and all new keys",
     hint="Old keys may all be seen, but among the new positions the order still counts. What may the first of "
     "several new queries not see?",
@@ -233,10 +247,10 @@ def multiplied_by_zero(q, k, v):
 @misconception(
     "q2",
     replaces="causal_attention",
-    name="forbidden scores set to -1 instead of -inf",
+    name="forbidden scores set to a finite number, such as -1, instead of -inf",
     hint="exp(-1) = 0.37 is still a good share of the weight. How small must a score be to get none?",
 )
-def minus_one(q, k, v):
+def finite_score(q, k, v):
     check_causal(q, k, v)
     return scaled_scores(q, k).masked_fill(~lower(q), -1.0).softmax(-1) @ v
 
@@ -251,6 +265,50 @@ def minus_one(q, k, v):
 def no_scale(q, k, v):
     check_causal(q, k, v)
     return masked_softmax(dot_products(q, k), lower(q)) @ v
+
+
+@misconception(
+    "q2",
+    replaces="causal_attention",
+    name="causal attention with scores divided by d instead of sqrt(d)",
+    hint="It is the variance of a dot product that grows with d. What brings its typical size back to 1?",
+)
+def scaled_by_d(q, k, v):
+    check_causal(q, k, v)
+    return masked_softmax(dot_products(q, k) / q.shape[-1], lower(q)) @ v
+
+
+@misconception(
+    "q2",
+    replaces="causal_attention",
+    name="causal attention with scores divided by the root of the sequence length",
+    hint="A score is a sum over the features of one query and one key; how long the sequence is does not enter it.",
+)
+def scaled_by_n(q, k, v):
+    check_causal(q, k, v)
+    return masked_softmax(dot_products(q, k) / math.sqrt(q.shape[-2]), lower(q)) @ v
+
+
+@misconception(
+    "q2",
+    replaces="causal_attention",
+    name="causal attention with scores divided by the root of the width of the values, d_v",
+    hint="The values take no part in the scores. Over how many features does a dot product of q and k run?",
+)
+def scaled_by_d_v(q, k, v):
+    check_causal(q, k, v)
+    return masked_softmax(dot_products(q, k) / math.sqrt(v.shape[-1]), lower(q)) @ v
+
+
+@misconception(
+    "q2",
+    replaces="causal_attention",
+    name="causal attention whose weights are detached: only v gets a gradient",
+    hint="Training changes the queries and keys through the weights. Where is that path cut?",
+)
+def weights_detached(q, k, v):
+    check_causal(q, k, v)
+    return masked_softmax(scaled_scores(q, k), lower(q)).detach() @ v
 
 
 @misconception(
@@ -349,6 +407,18 @@ def influence_not_masked(q, k, v):
     return norms(jacobians(not_masked, q, k, v))
 
 
+@misconception(
+    "q3",
+    replaces="influence",
+    name="the closed form of w1, with nothing differentiated",
+    hint="It is right, but proves nothing about your causal_attention: a leak in it would not show. Let autograd find "
+    "the paths.",
+)
+def by_formula(q, k, v):
+    check_matrices(q, k, v)
+    return masked_softmax(scaled_scores(q, k), lower(q)) * math.sqrt(v.shape[-1])
+
+
 # ---------------------------------------------------------------------------------------------------------------- q4
 
 
@@ -421,3 +491,124 @@ def scaled_by_length(q_t, k_cache, v_cache):
 def over_the_single_query(q_t, k_cache, v_cache):
     check_step(q_t, k_cache, v_cache)
     return scaled_scores(q_t, k_cache).softmax(-2) @ v_cache
+
+
+# ---------------------------------------------------------------------------------------------------------------- q5
+
+
+def times(n, d, repeats, own=right_attention, library=None, middle=statistics.median):
+    """The two times, by a right clock; what is timed, and what is made of the readings, can be replaced."""
+    require(min(n, d, repeats) >= 1, "n, d and repeats must be at least 1")
+    q, k, v = (torch.randn(1, 1, n, d) for _ in range(3))
+    library = library or (lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True))
+    readings = []
+    for function in (own, library):
+        function(q, k, v)
+        readings.append([reading(function, q, k, v) for _ in range(repeats)])
+    return [middle(found) for found in readings]
+
+
+def reading(function, q, k, v):
+    start = time.perf_counter()
+    function(q, k, v)
+    return time.perf_counter() - start
+
+
+def as_dict(own, library):
+    return {"own_seconds": own, "torch_seconds": library, "ratio": own / library}
+
+
+@misconception(
+    "q5",
+    replaces="time_attention",
+    name="two times of your own attention: the library's never ran",
+    hint="Which function stands between the readings of the clock that become torch_seconds?",
+)
+def library_never_ran(n, d, repeats):
+    return as_dict(*times(n, d, repeats, library=right_attention))
+
+
+@misconception(
+    "q5",
+    replaces="time_attention",
+    name="two times of the library's attention: your own never ran",
+    hint="own_seconds is the time of the causal_attention that you wrote in q2.",
+)
+def own_never_ran(n, d, repeats):
+    library = F.scaled_dot_product_attention
+    return as_dict(*times(n, d, repeats, own=lambda q, k, v: library(q, k, v, is_causal=True)))
+
+
+@misconception(
+    "q5",
+    replaces="time_attention",
+    name="the ratio upside down",
+    hint="How many times as long does yours take? If it is slower, the ratio is above 1.",
+)
+def ratio_upside_down(n, d, repeats):
+    own, library = times(n, d, repeats)
+    return {**as_dict(own, library), "ratio": library / own}
+
+
+@misconception(
+    "q5",
+    replaces="time_attention",
+    name="sums over all repeats in the place of the median of one call",
+    hint="Ten times the repeats should make the measurement steadier, not the times ten times as long.",
+)
+def sums_instead_of_medians(n, d, repeats):
+    return as_dict(*times(n, d, repeats, middle=sum))
+
+
+@misconception(
+    "q5",
+    replaces="time_attention",
+    name="times in another unit than seconds",
+    hint="perf_counter counts in seconds and perf_counter_ns in billionths. Has something been multiplied by 1000?",
+)
+def not_in_seconds(n, d, repeats):
+    return as_dict(*(1000 * found for found in times(n, d, repeats)))
+
+
+@misconception(
+    "q5",
+    replaces="time_attention",
+    name="one call of each function, whatever repeats is",
+    hint="A single reading is at the mercy of whatever else the computer does. Where does repeats enter?",
+)
+def repeats_ignored(n, d, repeats):
+    require(repeats >= 1, "repeats must be at least 1")
+    return as_dict(*times(n, d, 1))
+
+
+@misconception(
+    "q5",
+    replaces="time_attention",
+    name="three numbers without their names",
+    hint="Whoever reads the result should not have to know which number comes first: a dict gives them names.",
+)
+def tuple_instead_of_dict(n, d, repeats):
+    return tuple(as_dict(*times(n, d, repeats)).values())
+
+
+@misconception(
+    "q5",
+    replaces="time_attention",
+    name="times of 0 seconds",
+    hint="A call takes some hundred thousandths of a second. Have they been rounded, or does nothing stand between the "
+    "two readings of the clock?",
+)
+def zero_seconds(n, d, repeats):
+    own, library = times(n, d, repeats)
+    return {**as_dict(own, library), "own_seconds": round(own, 2), "torch_seconds": round(library, 2)}
+
+
+@misconception(
+    "q5",
+    replaces="time_attention",
+    name="numbers that were written down once, not measured",
+    hint="Measured times differ from call to call, and grow with n.",
+)
+def invented_times(n, d, repeats):
+    times(n, d, repeats)
+    return as_dict(3e-5, 1e-5)

@@ -135,6 +135,16 @@ def no_root_of_two(x):
 @misconception(
     "q1",
     replaces="gelu",
+    name="GELU with erf(x) / sqrt(2) instead of erf(x / sqrt(2))",
+    hint="What has to be measured in another unit: the result of erf, or the number that goes in?",
+)
+def root_of_two_outside(x):
+    return x * 0.5 * (1 + torch.erf(x) / math.sqrt(2))
+
+
+@misconception(
+    "q1",
+    replaces="gelu",
     name="x * erf(x / sqrt(2)), without the shift from (-1, 1) to (0, 1)",
     hint="A probability is never negative. What does erf give for negative numbers, and what should "
     "the gate be at 0?",
@@ -219,6 +229,16 @@ def exponent_without_half(x):
 @misconception(
     "q2",
     replaces="gelu_derivative",
+    name="the derivative with a density of exp(-x^2 / 2) / sqrt(pi): a factor 1/sqrt(2) is lost",
+    hint="erf has x / sqrt(2) inside. What does the chain rule make of that when erf is differentiated?",
+)
+def inner_derivative_lost(x):
+    return distribution(x) + x * torch.exp(-x.square() / 2) / math.sqrt(math.pi)
+
+
+@misconception(
+    "q2",
+    replaces="gelu_derivative",
     name="the derivative of the tanh approximation",
     hint="It is off by up to 9e-4. Differentiate the exact x * Phi(x).",
 )
@@ -259,7 +279,7 @@ class Network(nn.Module):
 @misconception(
     "q3",
     replaces="FeedForward",
-    name="a network that mixes positions: its hidden layer is averaged over them",
+    name="a network that mixes positions",
     hint="Information moves between positions in attention only. Along which dimension may this "
     "network add numbers up?",
 )
@@ -339,6 +359,75 @@ class ResidualInside(Network):
         return super().forward(x) + x
 
 
+@misconception(
+    "q3",
+    replaces="FeedForward",
+    name="a network without biases",
+    hint="Where do b_1 and b_2 live? nn.Linear makes its own, unless it is told not to.",
+)
+class NoBiases(Network):
+    def __init__(self, d_model, d_ff):
+        super().__init__(d_model, d_ff)
+        del self.b_1, self.b_2
+
+    def forward(self, x):
+        require(x.ndim >= 1 and x.shape[-1] == self.W_1.shape[0], "the last dimension of x must be d_model")
+        return right_gelu(x @ self.W_1) @ self.W_2
+
+
+@misconception(
+    "q3",
+    replaces="FeedForward",
+    name="a network without its first bias, b_1",
+    hint="What does a hidden unit receive when x is 0? Each needs a number of its own for that: d_ff in all.",
+)
+class NoFirstBias(Network):
+    def __init__(self, d_model, d_ff):
+        super().__init__(d_model, d_ff)
+        del self.b_1
+
+    def into(self, x):
+        return x @ self.W_1
+
+
+@misconception(
+    "q3",
+    replaces="FeedForward",
+    name="a network without its second bias, b_2",
+    hint="What is the output when all hidden units are at 0? Each output needs a number of its own: d_model in all.",
+)
+class NoSecondBias(Network):
+    def __init__(self, d_model, d_ff):
+        super().__init__(d_model, d_ff)
+        del self.b_2
+
+    def out(self, hidden):
+        return hidden @ self.W_2
+
+
+@misconception(
+    "q3",
+    replaces="FeedForward",
+    name="a network with 4 * d_model hidden units, whatever d_ff is",
+    hint="Four times d_model is a custom. Here the second argument says how many hidden units there are.",
+)
+class HiddenWidthIgnored(Network):
+    def __init__(self, d_model, d_ff):
+        require(d_model >= 1 and d_ff >= 1, "sizes must be at least 1")
+        super().__init__(d_model, 4 * d_model)
+
+
+@misconception(
+    "q3",
+    replaces="FeedForward",
+    name="a network whose widths are swapped: d_ff numbers go in, and d_model are hidden",
+    hint="x has d_model numbers at each position. Which layer widens them to d_ff, and which brings them back?",
+)
+class WidthsSwapped(Network):
+    def __init__(self, d_model, d_ff):
+        super().__init__(d_ff, d_model)
+
+
 # ---------------------------------------------------------------------------------------------------------------- q4
 
 
@@ -371,6 +460,17 @@ def norms_squared(activation, depth, width, seed=0):
 )
 def mean_absolute_entry(activation, depth, width, seed=0):
     return torch.stack([g.abs().mean() for g in right_gradients(activation, depth, width, seed)])
+
+
+@misconception(
+    "q4",
+    replaces="gradient_flow",
+    name="the spectral norm of each gradient, its largest singular value",
+    hint="Some functions take ord=2 of a matrix to be that. The Frobenius norm is the root of the sum of all squares.",
+)
+def spectral_norms(activation, depth, width, seed=0):
+    gradients = right_gradients(activation, depth, width, seed)
+    return torch.stack([torch.linalg.matrix_norm(gradient, 2) for gradient in gradients])
 
 
 @misconception(
@@ -432,6 +532,28 @@ def small_counts_as_zero(activation, x):
 )
 def alive_fraction(activation, x):
     return share(slopes_at(activation, x) != 0)
+
+
+@misconception(
+    "q4",
+    replaces="dead_fraction",
+    name="the number of dead inputs instead of their share",
+    hint="A share lies between 0 and 1. Divide by how many numbers x holds.",
+)
+def number_of_dead_inputs(activation, x):
+    return float((slopes_at(activation, x) == 0).sum().item())
+
+
+@misconception(
+    "q4",
+    replaces="dead_fraction",
+    name="the share of inputs where a difference quotient is 0, instead of the gradient",
+    hint="activation(x + h) - activation(x - h) is rounded to 0 long before the slope is. Autograd knows the slope.",
+)
+def difference_quotient(activation, x):
+    require(x.numel() >= 1, "x must hold at least one number")
+    x = x.detach()
+    return share(activation(x + 1e-6) == activation(x - 1e-6))
 
 
 @misconception(

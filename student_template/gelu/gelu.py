@@ -180,7 +180,7 @@ def gelu_and_its_relatives() -> Figure:
     for name, values in approximations.items():
         right.semilogy(x, (values - exact).abs().clamp(min=1e-9), label=name)
     right.axhline(1e-6, color="0.4", ls="--", lw=1)
-    right.text(-4.9, 1.4e-6, "allowed here", color="0.4")
+    right.text(-4.2, 1.3e-6, "allowed here", color="0.4")
     right.set(ylim=(1e-7, 0.1), xlabel="$x$", ylabel="distance from GELU", title="two approximations")
     right.legend(loc="lower right")
     return figure
@@ -233,14 +233,15 @@ draw(gelu_and_its_relatives, needs="q1")
 def gelu_derivative(x: Tensor) -> Tensor:
     """The derivative Phi(x) + x * phi(x) of gelu at x, by formula: no autograd inside.
 
-    Source: your own derivation in w1. Neither backward(), torch.autograd.grad nor torch.func may be called.
+    Source: your own derivation in w1. No autograd: not backward(), nor any of torch.autograd and torch.func.
 
     Args:
         x: any shape, also 0-dimensional or empty, floating point.
 
     Returns:
         A new tensor of the shape, dtype and device of x; within 1e-6 in float64 and 1e-5 in float32 of the exact
-        value (absolute), for |x| up to 10,000. No gradient of it is asked for. x stays unchanged.
+        value (absolute), for |x| up to 10,000. Differentiable: its gradient is the second derivative of gelu. x stays
+        unchanged.
     """
     ...
 
@@ -385,8 +386,8 @@ show(feed_forward_by_hand, needs="q3")
 # gradient is. Here autograd is your tool, for `activation` may be any function of one tensor, element by element.
 #
 # **By hand.** For ReLU at $-2, -1, 1, 2$, the slopes are $0, 0, 1, 1$: the dead fraction is $\tfrac12$. For
-# `hardtanh`, which clips to $[-1, 1]$, at $-3, 0, 0.5, 3$ they are $0, 1, 1, 0$: again $\tfrac12$, although the
-# output is 0 at one point only.
+# `hardtanh`, which clips to $[-1, 1]$, at $-3, 0, 2, 3$ they are $0, 1, 0, 0$: $\tfrac34$, although the output is 0
+# at one point only.
 #
 # <details><summary>Hint: element k of x and the slope at x_k</summary>
 # If y_k depends on x_k alone, what is the derivative of y_1 + y_2 + ... with respect to x_k?
@@ -499,8 +500,8 @@ draw(gradients_by_layer, needs="q1 and q4")
 # were scaled so that the signal keeps its size through ReLU. For GELU the same scale is too small: near 0 its
 # slope is $\tfrac12$, so it halves a small signal while the weights make up for a factor of $\sqrt2$ only. Layer
 # by layer the signal shrinks, and the gradients of the weights with it. No dead units does not mean large
-# gradients. Transformers add residual connections and
-# normalisation around each feed-forward network, which keep the signal at the size for which the gate is made.
+# gradients. Transformers add residual connections and normalisation around each feed-forward network, which keep the
+# signal at the size for which the gate is made.
 #
 # **Where to go from here.** Try the left figure with other widths and depths, or multiply the weights in
 # `draw_problem` by 1.2. Which scale keeps GELU's gradients level?

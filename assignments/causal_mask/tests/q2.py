@@ -6,7 +6,14 @@ import torch
 import torch.nn.functional as F
 from otter.test_files import test_case
 
-from autograder.checks import check_close, check_gradients, check_raises, check_shape, check_unchanged
+from autograder.checks import (
+    Mistake,
+    check_close,
+    check_gradients,
+    check_raises,
+    check_shape,
+    check_unchanged,
+)
 
 OK_FORMAT = False
 name = "q2"
@@ -23,17 +30,16 @@ def library(q, k, v):
 
 
 @test_case(
-    name="shape and dtype",
+    name="shape and dtype, and means of ones",
     points=1,
     hidden=False,
-    failure_message="There is one output for each position, as long as a value: (..., n, d_v), in the dtype of q.",
+    failure_message="There is one output for each position, as long as a value: (..., n, d_v), in the dtype of q. Each "
+    "is a weighted mean of values, so where all values are 1, it is 1.",
 )
 def test_shape(causal_attention):
-    q, k, v = normal(2, 4, 5, seed=0), normal(2, 4, 5, seed=1), normal(2, 4, 6, seed=2)
-    found = check_shape(causal_attention(q, k, v), (2, 4, 6), what=CALL)
-    assert found.dtype == q.dtype, (
-        f"The output has dtype {found.dtype}, but {q.dtype}, that of q, was expected."
-    )
+    q, k, v = normal(2, 4, 5, seed=0), normal(2, 4, 5, seed=1), torch.ones(2, 4, 6, dtype=torch.float64)
+    expected = torch.ones(2, 4, 6, dtype=torch.float64)
+    check_close(causal_attention(q, k, v), expected, what=f"{CALL} with values of 1 and shape (2, 4, 6)")
 
 
 @test_case(
@@ -65,6 +71,20 @@ def test_hand(causal_attention):
     check_close(causal_attention(q, k, v), expected, what=CALL)
 
 
+def name_finite_score(causal_attention, found, q, k, v):
+    """Raise Mistake if what was found is attention whose forbidden scores are a finite number, the same for all."""
+    zero = torch.zeros(3, 2, dtype=torch.float64)
+    mine, others, _ = causal_attention(zero, zero, torch.eye(3, dtype=torch.float64))[0].tolist()
+    if not 0 < others < mine:
+        return
+    score = math.log(others / mine)  # the first row's own score is 0
+    future = torch.ones(q.shape[-2], q.shape[-2], dtype=torch.bool).triu(1)
+    weights = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(future, score).softmax(-1)
+    if torch.allclose(found, weights @ v, rtol=0, atol=1e-9):
+        text = f"With scores of 0, the first output gives each later value a weight of {others:.3g}: 0 was expected."
+        raise Mistake("finite_score", text)
+
+
 @test_case(
     name="values, with and without leading dimensions",
     points=3,
@@ -78,7 +98,9 @@ def test_values(causal_attention):
     for lead, n, d, d_v in [((2, 3), 5, 6, 2), ((), 7, 4, 3), ((2,), 8, 16, 16)]:
         q, k, v = normal(*lead, n, d, seed=3), normal(*lead, n, d, seed=4), normal(*lead, n, d_v, seed=5)
         what = f"{CALL} with shapes {tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}"
-        check_close(causal_attention(q, k, v), library(q, k, v), what=what)
+        expected, found = library(q, k, v), causal_attention(q, k, v)
+        name_finite_score(causal_attention, found, q, k, v)
+        check_close(found, expected, what=what)
     q, k, v = normal(2, 1, 4, 3, seed=6), normal(3, 4, 3, seed=7), normal(4, 2, seed=8)
     expected = library(q.expand(2, 3, 4, 3), k.expand(2, 3, 4, 3), v.expand(2, 3, 4, 2))
     what = f"{CALL} with shapes (2, 1, 4, 3), (3, 4, 3), (4, 2)"
@@ -100,6 +122,9 @@ def test_future(causal_attention):
         later_k[i:], later_v[i:] = 5 * normal(6 - i, 4, seed=12), 100 * normal(6 - i, 3, seed=13)
         # A permitted weight does not change at all; rounding may (1e-15 measured), a leak is above 1e-3.
         what = f"the first {i} outputs of {CALL}, after later keys were changed,"
+        assert not torch.equal(causal_attention(q, later_k, v)[i], whole[i]), (
+            f"Output {i} of {CALL} did not change when its own key was changed."
+        )
         check_close(causal_attention(q, later_k, v)[:i], whole[:i], what=what)
         what = f"the first {i} outputs of {CALL}, after later values were changed,"
         check_close(causal_attention(q, k, later_v)[:i], whole[:i], what=what)

@@ -6,7 +6,7 @@ import time
 from otter.test_files import test_case
 from torch.overrides import TorchFunctionMode
 
-from autograder.checks import check_raises
+from autograder.checks import Mistake, Work, check_raises
 
 OK_FORMAT = False
 name = "q5"
@@ -15,8 +15,9 @@ KEYS = ("own_seconds", "torch_seconds", "ratio")
 
 # One of these runs in every softmax, however it is written; none of them is the library's attention.
 EXPONENTIALS = {
-    "softmax", "log_softmax", "exp", "exp2", "expm1", "logsumexp", "logcumsumexp", "logaddexp", "sigmoid",
-    "pow", "rpow", "float_power", "special_exp2", "special_expm1",
+    "softmax", "log_softmax", "softmin", "exp", "exp2", "expm1", "logsumexp", "logcumsumexp", "logaddexp",
+    "logaddexp2", "sigmoid", "logsigmoid", "tanh", "sinh", "cosh", "pow", "rpow", "float_power", "special_exp2",
+    "special_expm1", "special_expit", "special_softmax", "special_log_softmax", "special_logsumexp",
 }  # fmt: skip
 
 
@@ -65,6 +66,65 @@ def check_times(found, what):
     return found
 
 
+def name_functions(names):
+    """Raise Mistake if one of the two attentions never ran."""
+    if "scaled_dot_product_attention" not in names:
+        raise Mistake("library_never_ran", "F.scaled_dot_product_attention did not run in time_attention.")
+    if not {part.strip("_") for part in names} & EXPONENTIALS:
+        raise Mistake("own_never_ran", "No softmax of your own ran in time_attention.")
+
+
+def name_structure(found, what):
+    """Raise Mistake if the three numbers are there, but not as they should be."""
+    if isinstance(found, tuple | list) and len(found) == 3 and all(isinstance(x, float) for x in found):
+        raise Mistake(
+            "tuple_instead_of_dict", f"{what} returned a {type(found).__name__}, but a dict was expected."
+        )
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), float) for key in KEYS):
+        return
+    own, library, ratio = (found[key] for key in KEYS)
+    if own == 0 or library == 0:
+        raise Mistake("zero_seconds", f"{what} says {own} and {library} seconds, but no call takes no time.")
+    if math.isclose(ratio, library / own, rel_tol=1e-6) and not math.isclose(own, library, rel_tol=1e-3):
+        text = f"The ratio of {what} is {ratio:.6g}, but own_seconds / torch_seconds is {own / library:.6g}."
+        raise Mistake("ratio_upside_down", text)
+
+
+def name_repeats(time_attention):
+    """Raise Mistake if 21 repeats do no more arithmetic than one: nothing was called again."""
+    with Work() as one:
+        time_attention(8, 4, 1)
+    with Work() as many:
+        time_attention(8, 4, 21)
+    # Not every attention multiplies matrices, and that of the library is not always counted: 0 says nothing.
+    if many.flops == one.flops > 0:
+        text = f"time_attention(8, 4, 21) did {many.flops} floating-point operations, as many as for repeats = 1."
+        raise Mistake("repeats_ignored", text)
+
+
+def name_invented(found, other):
+    """Raise Mistake if two calls for different sizes give the same times to the last digit."""
+    if all(found[key] == other[key] for key in KEYS[:2]):
+        raise Mistake(
+            "invented_times", f"Both times are {found[KEYS[0]]} and {found[KEYS[1]]}, whatever n is."
+        )
+
+
+def name_unit(shares, text):
+    """Raise Mistake if, in each call, the two times together were most of its time (sums), or more than all of it."""
+    if min(shares) > 1:
+        raise Mistake("not_in_seconds", text)
+    if min(shares) > 0.5:
+        raise Mistake("sums_instead_of_medians", text)
+
+
+def timed(time_attention, *sizes):
+    """What it returned, what ran, and the seconds that the call took."""
+    start = time.perf_counter()
+    found, names = functions_run(time_attention, *sizes)
+    return found, names, time.perf_counter() - start
+
+
 # This case comes first: the grader writes down all functions only in the first call of a question.
 @test_case(
     name="both attentions really ran",
@@ -98,26 +158,33 @@ def test_keys(time_attention):
 
 
 @test_case(
-    name="times that fit into the time of the call",
+    name="real times of both functions",
     points=2,
     hidden=True,
     failure_message="Report the median time of ONE call, in seconds: no sum over the repeats, no "
-    "milliseconds; and time as many calls as repeats says.",
+    "milliseconds; and time as many calls of each function as repeats says.",
 )
 def test_real_times(time_attention):
+    # What cannot be told is a mean from a median: both are real times. The rest leaves traces.
     # Half of the readings are at least the median, so repeats / 2 medians of each must fit into the time that passed
     # outside: true for every honest clock, however slow or busy the machine. A sum in place of a median misses it by a
     # factor of about 20 at 50 repeats, milliseconds by 400.
     repeats = 50
-    start = time.perf_counter()
-    found = time_attention(64, 16, repeats)
-    passed = time.perf_counter() - start
-    check_times(found, f"time_attention(64, 16, {repeats})")
-    least = repeats / 2 * (found["own_seconds"] + found["torch_seconds"])
-    assert least <= passed, (
-        f"time_attention(64, 16, {repeats}) took {passed:.2g} seconds in all, but {repeats} calls with "
-        f"its medians would take at least {least:.2g}."
-    )
+    what = f"time_attention(64, 16, {repeats})"
+    found, names, passed = timed(time_attention, 64, 16, repeats)
+    name_functions(names)
+    name_structure(found, what)
+    both = check_times(found, what)["own_seconds"] + found["torch_seconds"]
+    name_invented(found, check_times(time_attention(256, 4, 1), "time_attention(256, 4, 1)"))
+    name_repeats(time_attention)
+    if repeats / 2 * both > passed:
+        text = (
+            f"{what} took {passed:.2g} seconds in all, but {repeats} calls with its medians would take at least "
+            f"{repeats / 2 * both:.2g}."
+        )
+        again, _, more = timed(time_attention, 64, 16, repeats)
+        name_unit([both / passed, (again["own_seconds"] + again["torch_seconds"]) / more], text)
+        raise AssertionError(text)
 
 
 @test_case(

@@ -5,7 +5,7 @@ import math
 import torch
 from otter.test_files import test_case
 
-from autograder.checks import check_close, check_gradients, check_shape, check_unchanged
+from autograder.checks import check_close, check_dtype, check_gradients, check_shape, check_unchanged
 
 OK_FORMAT = False
 name = "q1"
@@ -23,15 +23,21 @@ def exact(x):
 
 
 @test_case(
-    name="shape and dtype",
+    name="shape, dtype and sign",
     points=1,
     hidden=False,
-    failure_message="gelu works element by element: the result has the shape and the dtype of x.",
+    failure_message="gelu works element by element: the result has the shape, the dtype and the sign of x, which "
+    "is multiplied by a probability.",
 )
 def test_shape(gelu):
     x = torch.linspace(-3, 3, 6).reshape(2, 3)
-    found = check_shape(gelu(x), (2, 3), what="gelu(x) with x of shape (2, 3)")
-    assert found.dtype == x.dtype, f"gelu(x) has dtype {found.dtype}, but {x.dtype} was expected."
+    what = "gelu(x) with x of shape (2, 3)"
+    found = check_shape(gelu(x.clone()), (2, 3), what=what)
+    check_dtype(found, x.dtype, what=what)
+    wrong = (found > 0) != (x > 0)
+    assert not wrong.any(), (
+        f"gelu({x[wrong][0].item():g}) is {found[wrong][0].item():.6g}: gelu(x) is above 0 where x is, and only there."
+    )
 
 
 @test_case(
@@ -39,8 +45,7 @@ def test_shape(gelu):
     points=4,
     hidden=False,
     failure_message="Multiply x by the probability that a standard normal variable lies below x: "
-    "Phi(0) = 0.5, "
-    "Phi(1) = 0.8413447, Phi(-1) = 1 - Phi(1) and Phi(2) = 0.9772499.",
+    "Phi(0) = 0.5, Phi(1) = 0.8413447, Phi(-1) = 1 - Phi(1) and Phi(2) = 0.9772499.",
 )
 def test_hand(gelu):
     x = torch.tensor([0.0, 1.0, -1.0, 2.0], dtype=torch.float64)
@@ -56,8 +61,7 @@ def test_hand(gelu):
     points=2,
     hidden=False,
     failure_message="Phi(x) + Phi(-x) = 1, because the normal distribution is symmetric. If this "
-    "fails, your gate is not "
-    "a distribution function with value 1/2 at 0.",
+    "fails, your gate is not a distribution function with value 1/2 at 0.",
 )
 def test_symmetry(gelu):
     x = torch.tensor([0.3, 1.1, 2.6, 5.0], dtype=torch.float64)
@@ -72,8 +76,7 @@ def test_symmetry(gelu):
     points=3,
     hidden=True,
     failure_message="The exact Phi is asked for. If you are off by less than 1e-3, your formula is "
-    "an approximation "
-    "(tanh, or a logistic curve).",
+    "an approximation (tanh, or a logistic curve).",
 )
 def test_values(gelu):
     two_to_three = torch.linspace(2, 3, 41, dtype=torch.float64)
@@ -88,9 +91,8 @@ def test_values(gelu):
     failure_message="gelu must be differentiable with respect to x: nothing on the way may be detached.",
 )
 def test_gradient(gelu):
-    x = torch.linspace(
-        -6, 6, 48, dtype=torch.float64
-    ).requires_grad_()  # 0 left out: a form with abs(x) is right too
+    # 48 points, so that 0 is none of them: there, a form with abs(x) is right too
+    x = torch.linspace(-6, 6, 48, dtype=torch.float64).requires_grad_()
     check_gradients(gelu(x), exact(x), {"x": x}, tolerance=EXACT, what="gelu(x)")
 
 
@@ -99,8 +101,7 @@ def test_gradient(gelu):
     points=1,
     hidden=True,
     failure_message="For large x the gate is open and gelu(x) = x; for very negative x it is shut "
-    "and gelu(x) = 0. "
-    "Nothing on the way may overflow, nor its gradient.",
+    "and gelu(x) = 0. Nothing on the way may overflow, nor its gradient.",
 )
 def test_large(gelu):
     for dtype in (torch.float64, torch.float32):

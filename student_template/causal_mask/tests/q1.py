@@ -26,14 +26,18 @@ def check_mask(found, expected, what):
 
 
 @test_case(
-    name="shape and dtype",
+    name="shape, dtype and diagonal",
     points=1,
     hidden=False,
-    failure_message="One row for each query, one column for each key, and booleans: True = may attend.",
+    failure_message="One row for each query, one column for each key, and booleans: True = may attend. Each position "
+    "may attend to itself.",
 )
 def test_shape(causal_mask):
     found = check_shape(causal_mask(4), (4, 4), what="causal_mask(4)")
     check_dtype(found, torch.bool, what="causal_mask(4)")
+    assert found.diagonal().all(), (
+        f"The diagonal of causal_mask(4) is {found.diagonal().tolist()}, but True was expected everywhere."
+    )
 
 
 @test_case(

@@ -16,17 +16,16 @@ def normal(*shape, seed, dtype=torch.float64):
 
 
 @test_case(
-    name="shape and dtype",
+    name="shape and dtype, and means of ones",
     points=1,
     hidden=False,
-    failure_message="There is one output for each position, as long as a value: (..., n, d_v), in the dtype of q.",
+    failure_message="There is one output for each position, as long as a value: (..., n, d_v), in the dtype of q. Each "
+    "is a weighted mean of values, so where all values are 1, it is 1.",
 )
 def test_shape(causal_attention):
-    q, k, v = normal(2, 4, 5, seed=0), normal(2, 4, 5, seed=1), normal(2, 4, 6, seed=2)
-    found = check_shape(causal_attention(q, k, v), (2, 4, 6), what=CALL)
-    assert found.dtype == q.dtype, (
-        f"The output has dtype {found.dtype}, but {q.dtype}, that of q, was expected."
-    )
+    q, k, v = normal(2, 4, 5, seed=0), normal(2, 4, 5, seed=1), torch.ones(2, 4, 6, dtype=torch.float64)
+    expected = torch.ones(2, 4, 6, dtype=torch.float64)
+    check_close(causal_attention(q, k, v), expected, what=f"{CALL} with values of 1 and shape (2, 4, 6)")
 
 
 @test_case(

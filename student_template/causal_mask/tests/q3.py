@@ -2,6 +2,7 @@
 
 import torch
 from otter.test_files import test_case
+from torch.overrides import TorchFunctionMode
 
 OK_FORMAT = False
 name = "q3"
@@ -13,16 +14,44 @@ def normal(*shape, seed, dtype=torch.float64):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
+class Listening(TorchFunctionMode):
+    """While it is active, it collects the names of the torch functions that are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.names.add(getattr(function, "__name__", ""))
+        return function(*args, **(kwargs or {}))
+
+
+def functions_run(function, *args):
+    """What the call returned, and the names of the torch functions that ran in it."""
+    with Listening() as listening:
+        found = function(*args)
+    # In the grader, your code runs in a process of its own, which keeps the same list under full names.
+    elsewhere = {path.split(".")[-1] for path in getattr(function, "operators", ()) if "::" not in path}
+    return found, listening.names | elsewhere
+
+
+# One of these runs whenever something is differentiated: by grad or backward, torch.func, or in forward mode.
+AUTOGRAD = {"grad", "backward", "_make_dual"}
+
+
+# This case comes first: the grader writes down all functions only in the first call of a question.
 @test_case(
-    name="one number for each pair of positions",
+    name="one number for each pair of positions, by autograd",
     points=1,
     hidden=False,
-    failure_message="Return a matrix (n, n): entry [i, j] says how strongly output i responds to value j.",
+    failure_message="Return a matrix (n, n): entry [i, j] says how strongly output i responds to value j. It is to be "
+    "found by differentiating your causal_attention, so that it checks w1 instead of repeating it.",
 )
 def test_shape(influence):
-    check_shape(
-        influence(normal(4, 3, seed=0), normal(4, 3, seed=1), normal(4, 2, seed=2)), (4, 4), what=CALL
-    )
+    q, k, v = normal(4, 3, seed=0), normal(4, 3, seed=1), normal(4, 2, seed=2)
+    found, names = functions_run(influence, q, k, v)
+    check_shape(found, (4, 4), what=CALL)
+    assert names & AUTOGRAD, f"Nothing was differentiated in {CALL}: neither grad nor backward ran."
 
 
 @test_case(
@@ -48,6 +77,9 @@ def test_hand(influence):
 def test_zero(influence):
     found = check_shape(
         influence(normal(6, 4, seed=4), normal(6, 4, seed=5), normal(6, 3, seed=6)), (6, 6), what=CALL
+    )
+    assert (found.diagonal() > 0).all(), (
+        f"The diagonal of {CALL} is {found.diagonal().tolist()}: each output responds to its own value."
     )
     # Exactly 0 in most forms; a forbidden score of -1e4 leaves 0 too. 1e-12 is far below the smallest real influence.
     check_close(

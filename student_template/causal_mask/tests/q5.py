@@ -12,8 +12,9 @@ KEYS = ("own_seconds", "torch_seconds", "ratio")
 
 # One of these runs in every softmax, however it is written; none of them is the library's attention.
 EXPONENTIALS = {
-    "softmax", "log_softmax", "exp", "exp2", "expm1", "logsumexp", "logcumsumexp", "logaddexp", "sigmoid",
-    "pow", "rpow", "float_power", "special_exp2", "special_expm1",
+    "softmax", "log_softmax", "softmin", "exp", "exp2", "expm1", "logsumexp", "logcumsumexp", "logaddexp",
+    "logaddexp2", "sigmoid", "logsigmoid", "tanh", "sinh", "cosh", "pow", "rpow", "float_power", "special_exp2",
+    "special_expm1", "special_expit", "special_softmax", "special_log_softmax", "special_logsumexp",
 }  # fmt: skip
 
 

@@ -9,15 +9,21 @@ all_or_nothing = False
 
 
 @test_case(
-    name="shape and dtype",
+    name="shape, dtype and sign",
     points=1,
     hidden=False,
-    failure_message="gelu works element by element: the result has the shape and the dtype of x.",
+    failure_message="gelu works element by element: the result has the shape, the dtype and the sign of x, which "
+    "is multiplied by a probability.",
 )
 def test_shape(gelu):
     x = torch.linspace(-3, 3, 6).reshape(2, 3)
-    found = check_shape(gelu(x), (2, 3), what="gelu(x) with x of shape (2, 3)")
-    assert found.dtype == x.dtype, f"gelu(x) has dtype {found.dtype}, but {x.dtype} was expected."
+    what = "gelu(x) with x of shape (2, 3)"
+    found = check_shape(gelu(x.clone()), (2, 3), what=what)
+    check_dtype(found, x.dtype, what=what)
+    wrong = (found > 0) != (x > 0)
+    assert not wrong.any(), (
+        f"gelu({x[wrong][0].item():g}) is {found[wrong][0].item():.6g}: gelu(x) is above 0 where x is, and only there."
+    )
 
 
 @test_case(
@@ -25,8 +31,7 @@ def test_shape(gelu):
     points=4,
     hidden=False,
     failure_message="Multiply x by the probability that a standard normal variable lies below x: "
-    "Phi(0) = 0.5, "
-    "Phi(1) = 0.8413447, Phi(-1) = 1 - Phi(1) and Phi(2) = 0.9772499.",
+    "Phi(0) = 0.5, Phi(1) = 0.8413447, Phi(-1) = 1 - Phi(1) and Phi(2) = 0.9772499.",
 )
 def test_hand(gelu):
     x = torch.tensor([0.0, 1.0, -1.0, 2.0], dtype=torch.float64)
@@ -42,8 +47,7 @@ def test_hand(gelu):
     points=2,
     hidden=False,
     failure_message="Phi(x) + Phi(-x) = 1, because the normal distribution is symmetric. If this "
-    "fails, your gate is not "
-    "a distribution function with value 1/2 at 0.",
+    "fails, your gate is not a distribution function with value 1/2 at 0.",
 )
 def test_symmetry(gelu):
     x = torch.tensor([0.3, 1.1, 2.6, 5.0], dtype=torch.float64)

@@ -11,15 +11,22 @@ all_or_nothing = False
 
 
 @test_case(
-    name="shape and dtype",
+    name="shape and dtype, and which slopes are steep",
     points=1,
     hidden=False,
-    failure_message="gelu_derivative works element by element: the result has the shape and the dtype of x.",
+    failure_message="gelu_derivative works element by element: the result has the shape and the dtype of x. Both "
+    "terms are larger for positive x than for negative x.",
 )
 def test_shape(gelu_derivative):
     x = torch.linspace(-3, 3, 6).reshape(3, 2)
-    found = check_shape(gelu_derivative(x), (3, 2), what="gelu_derivative(x) with x of shape (3, 2)")
-    assert found.dtype == x.dtype, f"gelu_derivative(x) has dtype {found.dtype}, but {x.dtype} was expected."
+    what = "gelu_derivative(x) with x of shape (3, 2)"
+    found = check_shape(gelu_derivative(x.clone()), (3, 2), what=what)
+    check_dtype(found, x.dtype, what=what)
+    wrong = (found > 0.5) != (x > 0)
+    assert not wrong.any(), (
+        f"gelu_derivative({x[wrong][0].item():g}) is {found[wrong][0].item():.6g}: the slope is above 1/2 for x > 0, "
+        "and only there."
+    )
 
 
 @test_case(
@@ -40,8 +47,7 @@ def test_hand(gelu_derivative):
     points=2,
     hidden=False,
     failure_message="w1 says where the slope is largest and smallest: at sqrt(2) and -sqrt(2), where "
-    "it is 1.1289 and "
-    "-0.1289. If you are right at 0 and wrong here, look at the second term.",
+    "it is 1.1289 and -0.1289. If you are right at 0 and wrong here, look at the second term.",
 )
 def test_extremes(gelu_derivative):
     x = torch.tensor([math.sqrt(2), -math.sqrt(2)], dtype=torch.float64)

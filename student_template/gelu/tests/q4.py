@@ -18,10 +18,9 @@ def problem(depth, width, seed):
 
 
 def check_share(found, expected, what):
-    if found is None:
-        raise AssertionError(
-            f"{what} returned None: it is not implemented yet, or its return statement is missing."
-        )
+    assert found is not None, (
+        f"{what} returned None: it is not implemented yet, or its return statement is missing."
+    )
     assert isinstance(found, float), (
         f"{what} returned a value of type {type(found).__name__}, but a Python float was expected."
     )
@@ -34,16 +33,14 @@ def check_share(found, expected, what):
     points=1,
     hidden=False,
     failure_message="Return a float64 tensor with one number for each of the depth weight matrices, "
-    "detached from autograd.",
+    "detached from autograd. A norm is not negative, and here none is 0.",
 )
 def test_shape(gradient_flow, relu):
-    found = check_shape(gradient_flow(relu, 4, 3), (4,), what="gradient_flow(relu, 4, 3)")
-    assert found.dtype == torch.float64, (
-        f"gradient_flow has dtype {found.dtype}, but torch.float64 was expected."
-    )
-    assert not found.requires_grad, (
-        "gradient_flow(relu, 4, 3) must not require grad itself: detach the norms."
-    )
+    what = "gradient_flow(relu, depth=4, width=3)"
+    found = check_shape(gradient_flow(relu, 4, 3), (4,), what=what)
+    check_dtype(found, torch.float64, what=what)
+    assert not found.requires_grad, f"{what} must not require grad itself: detach the norms."
+    assert (found > 0).all(), f"{what} is {found.tolist()}, but four norms above 0 were expected."
 
 
 @test_case(
@@ -51,8 +48,7 @@ def test_shape(gradient_flow, relu):
     points=3,
     hidden=False,
     failure_message="For a single layer with z = x W, the gradient is 2 / (64 width) x^T ((relu(z) - "
-    "targets) * [z > 0]). Its "
-    "norm is the root of the sum of the squares of all its entries.",
+    "targets) * [z > 0]). Its norm is the root of the sum of the squares of all its entries.",
 )
 def test_one_layer(gradient_flow, relu):
     (weight,), x, targets = problem(1, 3, seed=5)
@@ -67,14 +63,13 @@ def test_one_layer(gradient_flow, relu):
     points=3,
     hidden=False,
     failure_message="The slopes of relu at -2, -1, 1, 2 are 0, 0, 1, 1. hardtanh clips to [-1, 1], "
-    "so its slopes at -3, 0, 0.5, "
-    "3 are 0, 1, 1, 0. The result is a share, a Python float.",
+    "so its slopes at -3, 0, 2, 3 are 0, 1, 0, 0. The result is a share, a Python float.",
 )
 def test_dead_by_hand(dead_fraction, relu, hardtanh):
     x = torch.tensor([-2.0, -1.0, 1.0, 2.0])
     check_share(dead_fraction(relu, x), 0.5, "dead_fraction(relu, [-2, -1, 1, 2])")
-    x = torch.tensor([-3.0, 0.0, 0.5, 3.0])
-    check_share(dead_fraction(hardtanh, x), 0.5, "dead_fraction(hardtanh, [-3, 0, 0.5, 3])")
+    x = torch.tensor([-3.0, 0.0, 2.0, 3.0])
+    check_share(dead_fraction(hardtanh, x), 0.75, "dead_fraction(hardtanh, [-3, 0, 2, 3])")
 
 
 # The comparisons that are used above.
