@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# A judge with its fork server and a child at work, on attention: 190 MB of memory of their own. The child's bound
-# comes on top of it.
+# A judge with its fork server and a child at work, on attention: 116 + 63 + 70 MB, with their shares of what several
+# hold together. What a submission may use comes on top of it.
 MEGABYTES_PER_JOB = 300
 _CGROUP = Path("/sys/fs/cgroup")
 

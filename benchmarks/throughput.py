@@ -1,15 +1,21 @@
-"""How much faster than `otter run`: CPU seconds and wall seconds per submission, both measured in one run.
+"""How much faster than `otter run`, and how it scales: submissions, jobs, workers.
 
     python benchmarks/throughput.py [--copies 40] [--otter 3] [--slug attention]
+    python benchmarks/throughput.py --scale [--numbers 10 100 500]
 
-The same plain script is graded in COPIES copies by one `autograder grade` (its start-up included, one job) and a few
-times by `otter run` with a zip that Otter generates from the same test files. CPU seconds count all child processes.
-Also printed: one single submission from a cold start, beside `python -c "import torch"`.
+The first: the same plain script is graded in COPIES copies by one `autograder grade` (its start-up included, one job)
+and a few times by `otter run` with a zip that Otter generates from the same test files. CPU seconds count all child
+processes. Also printed: one single submission from a cold start, beside `python -c "import torch"`.
+
+The second: submissions a minute against their number, with one job and with two, and two Dask workers (extra `cluster`)
+against two jobs. Run it on an idle machine: with two cores busy elsewhere, two jobs gain nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import resource
 import shutil
@@ -18,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,18 +59,18 @@ def main() -> None:
     parser.add_argument("--otter", type=int, default=3)
     parser.add_argument("--cold", type=int, default=5)
     parser.add_argument("--slug", default="attention")
+    parser.add_argument("--scale", action="store_true")
+    parser.add_argument("--numbers", type=int, nargs="+", default=[10, 100, 500])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        run(options, Path(name))
+        (scale if options.scale else run)(options, Path(name))
+    print(f"machine: {os.cpu_count()} cores, Python {sys.version.split()[0]}")
 
 
 def run(options: argparse.Namespace, folder: Path) -> None:
     """The measurements, in a scratch folder."""
-    crowd = folder / "class"
-    crowd.mkdir()
-    for number in range(options.copies):
-        shutil.copy(SUBMISSION, crowd / f"copy{number:03}.py")
-    grade = [str(BIN / "autograder"), "grade", options.slug]
+    crowd = copies(options.copies, folder)
+    grade = [str(BIN / "autograder"), "grade", options.slug, "--jobs", "1"]
     ours = [measure([*grade, str(crowd), "-o", str(folder / "out")], ROOT)]
     single = shutil.copy(SUBMISSION, folder / "attention.py")
     theirs = []
@@ -77,14 +84,77 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     )
     otter_wall, otter_cpu = (statistics.median(pair[i] for pair in theirs) for i in (0, 1))
     print(f"ratio: {otter_cpu / cpu:.1f} times less CPU, {otter_wall / wall:.1f} times less wall time")
-    cold = [measure([*grade, single, "-o", str(folder / "one")], ROOT)[0] for _ in range(options.cold)]
+    outputs = [
+        str(folder / f"one{number}") for number in range(options.cold)
+    ]  # a new one each: it would resume
+    cold = [measure([*grade, single, "-o", output], ROOT)[0] for output in outputs]
     torch = [measure([sys.executable, "-c", "import torch"], folder)[0] for _ in range(options.cold)]
     ratio = statistics.median(cold) / statistics.median(torch)
     print(
         f"one submission, cold: {statistics.median(cold):.2f} s; import torch: {statistics.median(torch):.2f} s; "
         f"ratio {ratio:.2f} (medians of {options.cold})"
     )
-    print(f"machine: {os.cpu_count()} cores, Python {sys.version.split()[0]}")
+
+
+def copies(number: int, folder: Path) -> Path:
+    """A class of as many copies of one right solution."""
+    crowd = folder / f"class{number}"
+    crowd.mkdir()
+    for place in range(number):
+        shutil.copy(SUBMISSION, crowd / f"copy{place:03}.py")
+    return crowd
+
+
+def scale(options: argparse.Namespace, folder: Path) -> None:
+    """One job and two for each number of submissions; then two Dask workers for the largest."""
+    for number in options.numbers:
+        crowd = copies(number, folder)
+        walls = {
+            jobs: timed(options, crowd, folder / f"out{number}-{jobs}", "--jobs", str(jobs))
+            for jobs in (1, 2)
+        }
+        print(f"{number} submissions, two jobs against one: {walls[1] / walls[2]:.2f} times", flush=True)
+    with dask(folder) as address:
+        timed(options, copies(2, folder), folder / "warm", "--scheduler", address)
+        wall = timed(options, crowd, folder / "dask", "--scheduler", address)
+    print(f"{number} submissions, two Dask workers against two jobs: {wall / walls[2]:.2f} times the time")
+
+
+def timed(options: argparse.Namespace, crowd: Path, output: Path, *how: str) -> float:
+    """Wall seconds of one class, printed as submissions a minute."""
+    command = [str(BIN / "autograder"), "grade", options.slug, str(crowd), "-o", str(output), *how]
+    wall, cpu = measure(command, ROOT)
+    number = len(list(crowd.iterdir()))
+    print(
+        f"{number} submissions, {' '.join(how)}: {60 * number / wall:.0f} a minute ({wall:.1f} s, {cpu:.1f} s CPU here)"
+    )
+    return wall
+
+
+@contextlib.contextmanager
+def dask(folder: Path) -> Iterator[str]:
+    """A scheduler and two workers on this machine; the scheduler's address."""
+    file = folder / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": ROOT}
+    command = [str(BIN / "dask"), "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    with contextlib.ExitStack() as stack:
+        started = [subprocess.Popen([*command, "--scheduler-file", str(file)], **quiet)]
+        stack.callback(lambda: [process.terminate() or process.wait() for process in reversed(started)])
+        while not file.exists():
+            time.sleep(0.1)
+        address = str(json.loads(file.read_text(encoding="utf-8"))["address"])
+        command = [
+            str(BIN / "dask"),
+            "worker",
+            address,
+            "--nworkers",
+            "2",
+            "--nthreads",
+            "1",
+            "--no-dashboard",
+        ]
+        started.append(subprocess.Popen([*command, "--local-directory", str(folder)], **quiet))
+        yield address
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def many(number: int) -> Iterator[tuple[str, bytes]]:
     looping = small.pop(LOOPING)
     names = sorted(small)
     for place in range(number):
-        name = LOOPING if place % LOOPING_SHARE == LOOPING_SHARE // 2 else names[place % len(names)]
+        name = LOOPING if place % LOOPING_SHARE == 5 else names[place % len(names)]
         content = looping if name == LOOPING else small[name]
         yield f"{place:04}-{name}", _remarked(name, content, f"student {place}")
 

@@ -134,3 +134,22 @@ def test_nothing_is_left(judges, monkeypatch):
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_fork_server_dies(judges, tmp_path):
+    """A real judge whose fork server is gone does not blame the submission: it is graded by another one."""
+    path = tmp_path / "mini.py"
+    path.write_text(
+        "import time\ntime.sleep(2)\n" + SAMPLE.reference.read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    with Pool(judges, SAMPLE, 1) as runner:
+        events = runner(iter([(Task("ada.py", str(path)), b"")]))
+        next(events)
+        (worker,) = runner._workers
+        while not worker.ready:
+            next(events)
+        time.sleep(0.5)
+        os.kill(worker.process.server, signal.SIGKILL)
+        (finished,) = [event for event in events if isinstance(event, Finished)]
+    assert (finished.reply.result.status, finished.reply.result.score) == ("graded", 8)
+    assert finished.reply.packed
