@@ -16,12 +16,14 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from autograder.assignment import load, slugs
+from autograder.cli import main
 from autograder.gradescope import emulator, jail, limits
 from autograder.gradescope.build import build
-from autograder.gradescope.emulator import Container, example_metadata, try_zip
+from autograder.gradescope.emulator import Container, Trial, example_metadata, try_zip
 from autograder.gradescope.settings import Settings
 from autograder.gradescope.view import show
 from tests import build_submissions
@@ -219,20 +221,35 @@ def test_nothing_is_left_behind(fake, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_sample(zips):
-    """Full marks; what is shown names what a student may not see yet."""
-    trial = try_zip(zips(), RIGHT)
-    assert trial.problems == []
-    assert (trial.results["score"], trial.results["extra_data"]["status"]) == (8, "graded")
-    if trial.where.startswith("clean root"):
-        assert "user" in trial.results["extra_data"]["layers"]
+def test_command(monkeypatch):
+    """`autograder gradescope SLUG --try PATH`: full marks; what a student may not see yet is named, not shown."""
+    monkeypatch.chdir(SAMPLE)
+    done = CliRunner().invoke(main, ["gradescope", "mini", "--try", str(RIGHT)])
+    assert done.exit_code == 0, done.output
+    assert "Total: - (a test is hidden)" in done.output
+    assert "Total: 8 / 8" in done.output
+    assert done.output.count("not shown: once grades are published") == 2
+    assert "No problem found." in done.output
+
+
+def test_view_of_problems():
+    """What went wrong is said last, whatever signs are in it; without results there is no table."""
     console = Console(file=io.StringIO(), width=140)
-    show(trial, console)
+    show(Trial(problems=["[red]odd\x1b[2J"], where="somewhere"), console)
+    assert console.file.getvalue().splitlines()[-1] == "PROBLEM: [red]odd?[2J"
+
+
+def test_view_of_odd_results():
+    """Whatever stands in results.json can be shown."""
+    odd = {
+        "tests": [{"name": "[b]x[/b]", "score": 1, "output": "\\_a\\_\n```\nb\x1b\n```\n" + "line\n" * 50}, 5]
+    }
+    console = Console(file=io.StringIO(), width=140)
+    show(Trial(results=odd), console)
     shown = console.file.getvalue()
-    assert "Total: - (a test is hidden)" in shown
-    assert "Total: 8 / 8" in shown
-    assert shown.count("not shown: once grades are published") == 2
-    assert "No problem found." in shown
+    assert "[b]x[/b] (1 / 0)" in shown
+    assert "more lines" in shown
+    assert "\x1b" not in shown
 
 
 @pytest.mark.slow
@@ -315,6 +332,8 @@ def test_attacks(zips, tmp_path, both):
     assert printed.count("closed:") == 15
     assert "OPEN" not in printed
     assert trial.results["score"] == 8
+    if trial.where.startswith("clean root"):
+        assert "user" in trial.results["extra_data"]["layers"]
     assert "SECRET" not in json.dumps(trial.results)
 
 
