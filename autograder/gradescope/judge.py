@@ -10,6 +10,7 @@ import torch
 
 from autograder import submission
 from autograder.assignment import Assignment, load
+from autograder.figures import Artist
 from autograder.gradescope.metadata import Metadata, read_metadata
 from autograder.gradescope.notices import RUNNING
 from autograder.gradescope.place import Place
@@ -20,10 +21,12 @@ from autograder.sandbox.host import Sandbox
 from autograder.sandbox.launch import Parent, Zygote
 from autograder.submission import Submission, SubmissionError
 
-# Of the container's memory, for the fork server and the judge: 420 MB with pyplot and an optimizer imported. What is
-# left is the student's, so that a greedy tensor is an exception at its line and not the end of the container.
+# Of the container's memory, for the fork server, the judge and the entry point: 245 MB with pyplot and an optimizer
+# imported, 85 MB of library code that is read all the time, some 30 MB of the judge's own, 12 MB for the entry point.
+# What is left is the student's, so that a greedy tensor is an exception at its line and not the end of the container.
 OURS_MB = 440
 LEAST_MB = 128
+SLOWER = 2  # half a core: what the assignments' limits allow in wall time takes twice as long
 # Of the time: imports at half a core, the judge's own arithmetic and the search for the mistake.
 OUR_SECONDS = 60
 
@@ -60,7 +63,7 @@ class Grader:
             result = unreadable("submission", self._assignment.possible, str(error))
         except Exception as error:
             result = broken("submission", self._assignment.possible, error)
-        self._write(result)
+        self._write(result, Artist(self._assignment) if result.figures else None)
 
     def _read(self) -> Submission:
         """What was handed in: a folder, in which a single zip archive stands for its contents."""
@@ -85,22 +88,27 @@ class Grader:
 
             return judge.grade(handed_in, write_so_far)
 
-    def _write(self, result: Result) -> None:
-        self._place.write(results(result, self._assignment, self._settings, self._metadata))
+    def _write(self, result: Result, artist: Artist | None = None) -> None:
+        self._place.write(results(result, self._assignment, self._settings, self._metadata, artist))
 
 
 def within(assignment: Assignment, seconds: float, megabytes: int) -> Assignment:
-    """The assignment with limits that end before the container's.
+    """The assignment with limits that fit the container, and end before its own.
 
     Args:
-        assignment: as its file says.
+        assignment: as its file says, for a core of its own.
         seconds: what the judge has in all.
         megabytes: the container's memory.
     """
     limits = assignment.limits
-    total = max(5.0, min(limits.total_seconds, seconds - OUR_SECONDS))
+    longer = {
+        name: value * SLOWER
+        for name in ("call_seconds", "cell_seconds", "training_seconds", "total_seconds")
+        if (value := getattr(limits, name))
+    }
+    longer["total_seconds"] = max(5.0, min(longer["total_seconds"], seconds - OUR_SECONDS))
     memory = max(LEAST_MB, min(limits.memory_mb, megabytes - OURS_MB))
-    return replace(assignment, limits=replace(limits, total_seconds=total, memory_mb=memory))
+    return replace(assignment, limits=replace(limits, **longer, memory_mb=memory))
 
 
 def memory_mb(settings: Settings) -> int:

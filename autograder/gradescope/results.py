@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from autograder.assignment import Assignment
+from autograder.figures import Artist
 from autograder.gradescope.metadata import Metadata
 from autograder.gradescope.notices import RUNNING
 from autograder.gradescope.settings import Settings
@@ -24,7 +25,13 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 _MARKS = {Outcome.PASSED: "passed", Outcome.FAILED: "FAILED", Outcome.COULD_NOT_TELL: "NOT JUDGED"}
 
 
-def results(result: Result, assignment: Assignment, settings: Settings, metadata: Metadata) -> dict[str, Any]:
+def results(
+    result: Result,
+    assignment: Assignment,
+    settings: Settings,
+    metadata: Metadata,
+    artist: Artist | None = None,
+) -> dict[str, Any]:
     """The content of results.json.
 
     Args:
@@ -32,8 +39,9 @@ def results(result: Result, assignment: Assignment, settings: Settings, metadata
         assignment: what was asked.
         settings: what the course chose.
         metadata: when it was handed in and when it was due.
+        artist: draws the figures, if they are wanted.
     """
-    content = gradescope.to_dict(result, assignment)
+    content = gradescope.to_dict(result, assignment, artist)
     content["stdout_visibility"] = "hidden"
     views = [(question, hidden) for question in result.questions for hidden in (False, True)]
     shown = [(question, hidden, cases) for question, hidden in views if (cases := _cases(question, hidden))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from rich.console import Console
@@ -75,6 +76,8 @@ def _shown(test: dict[str, Any], visibility: str = "") -> Text:
 
 
 def _short(output: str) -> str:
-    lines = clean(output).splitlines()
+    """The first lines, without Markdown's own signs."""
+    lines = [re.sub(r"\\([^\w\s])", r"\1", line) for line in clean(output).splitlines()]
+    lines = [line for line in lines if line.strip() and not re.fullmatch("`{3,}", line)]
     more = f"\n... {len(lines) - MAX_LINES} more lines" if len(lines) > MAX_LINES else ""
     return "\n".join(lines[:MAX_LINES]) + more

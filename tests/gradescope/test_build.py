@@ -73,6 +73,25 @@ def test_the_package_in_it_is_enough(tmp_path):
     assert done.stdout.startswith(str(tmp_path))
 
 
+def test_what_the_package_imports_is_installed():
+    """Each library that a module in the zip imports is in the list, under whatever name it is published."""
+    listed = {line.split("==")[0] for line in requirements.requirements(ROOT, plots=True).splitlines()} | {
+        "torch"
+    }
+    published = importlib.metadata.packages_distributions()
+    for name, path in modules([*ENTRIES, "autograder.checks"]).items():
+        for top in sorted(_imported(path) - sys.stdlib_module_names - {"autograder", "tomli"}):
+            distributions = {requirements.normalised(found) for found in published[top]}
+            assert distributions & listed, f"{name} imports {top}"
+
+
+def _imported(path):
+    nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    return {name.split(".")[0] for name in names}
+
+
 def test_the_entry_point_is_light():
     """It stays beside the judge: no torch, nothing but the standard library."""
     for name, path in modules(["autograder.gradescope.run"]).items():

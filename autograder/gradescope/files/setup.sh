@@ -43,4 +43,4 @@ cd "$SOURCE"
 "$TARGET/bin/python" -m compileall -q autograder
 chmod -R go+rX "$TARGET"
 chmod -R go-rwx "$SOURCE"
-echo "setup.sh: ready."
+echo "setup.sh: ready, $(du -sh "$TARGET" | cut -f1) in $TARGET."
