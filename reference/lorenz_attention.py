@@ -13,32 +13,32 @@
 # %% [markdown]
 # # Forecasting chaos with attention
 #
-# In 1961 Edward Lorenz restarted a weather simulation from a printed number, 0.506 in place of 0.506127. After
-# a few simulated weeks the new run had nothing in common with the old one. The model that he later boiled down to
-# three equations still does this in its purest form:
+# In 1961 Edward Lorenz restarted a weather simulation from a printed number, 0.506 in place of 0.506127.
+# After a few simulated weeks the new run had nothing in common with the old one. The model that he later
+# boiled down to three equations still does this in its purest form:
 #
 # $$
 # \dot x = \sigma (y - x), \qquad \dot y = x (\rho - z) - y, \qquad \dot z = x y - \beta z,
 # \qquad \sigma = 10,\ \rho = 28,\ \beta = \tfrac{8}{3} .
 # $$
 #
-# Two solutions that start a distance $\delta_0$ apart separate like $\delta_0\, e^{\lambda t}$ with
-# $\lambda = 0.9056$, the largest *Lyapunov exponent*. So there is a natural unit of time, $1/\lambda \approx 1.1$,
-# in which every small error grows by the factor $e$: the **Lyapunov time**. A forecast that stays right for three
-# Lyapunov times has seen its first error grow twentyfold.
+# Two solutions that start a distance $\delta_0$ apart separate like $\delta_0\, e^{\lambda t}$ with $\lambda
+# = 0.9056$, the largest *Lyapunov exponent*. So there is a natural unit of time, $1/\lambda \approx 1.1$, in
+# which every small error grows by the factor $e$: the **Lyapunov time**. A forecast that stays right for
+# three Lyapunov times has seen its first error grow twentyfold.
 #
-# You will integrate the equations, cut the solutions into windows, build a small network around your own attention,
-# train it to continue a window by one step, let it continue its own continuations, and measure for how long
-# the result can be trusted. There are two tasks:
+# You will integrate the equations, cut the solutions into windows, build a small network around your own
+# attention, train it to continue a window by one step, let it continue its own continuations, and measure for
+# how long the result can be trusted. There are two tasks:
 #
 # | task | what the network sees | step | what it has to work out |
 # | --- | --- | --- | --- |
 # | **full** | 8 states $(x, y, z)$ | 0.02 | how a state moves: the last state alone would do |
 # | **observed** | 16 values of $x$, nothing else | 0.04 | what $y$ and $z$ must be, from the history of $x$ |
 #
-# The second is the one in which attention has work to do. The position of a point says nothing about where it goes;
-# its past does ([Takens 1981](https://doi.org/10.1007/BFb0091924): enough delayed values of one coordinate determine
-# the state).
+# The second is the one in which attention has work to do. The position of a point says nothing about where it
+# goes; its past does ([Takens 1981](https://doi.org/10.1007/BFb0091924): enough delayed values of one
+# coordinate determine the state).
 #
 # | question | you write | idea |
 # | --- | --- | --- |
@@ -51,9 +51,10 @@
 # | q7 | `valid_time`, `separation` | how long a forecast holds |
 # | q8 | `attention_map`, `plot_attention`, `plot_forecast` | looking at it |
 #
-# **How to work.** Replace each `...` by your code and leave the names and parameters as they are. Work from top to
-# bottom: later questions may call what you wrote before. After each question, run its check. The checks that you
-# have here are a part of those that grade you, so read the docstrings: everything that is graded is promised there.
+# **How to work.** Replace each `...` by your code and leave the names and parameters as they are. Work from
+# top to bottom: later questions may call what you wrote before. After each question, run its check. The
+# checks that you have here are a part of those that grade you, so read the docstrings: everything that is
+# graded is promised there.
 
 # %% [markdown]
 # ## Notation
@@ -65,13 +66,12 @@
 # | trajectories | `(n, T, d)` | $n$ of them |
 # | window | `(length, d)` | consecutive samples, oldest first |
 #
-# Times are in the unit of the equations. Functions return new tensors of the dtype and device of their input, and
-# change none of their arguments.
+# Times are in the unit of the equations. Functions return new tensors of the dtype and device of their input,
+# and change none of their arguments.
 #
-# The next cell holds the imports and two helpers for your argument checks. For example,
-# `require(n >= 1, "n must be at least 1")` raises a `ValueError` with that message when `n` is 0. Write the
-# checks **last**: get the mathematics right first, then make the function refuse what its docstring says it
-# refuses.
+# The next cell holds the imports and two helpers for your argument checks. For example, `require(n >= 1, "n
+# must be at least 1")` raises a `ValueError` with that message when `n` is 0. Write the checks **last**: get
+# the mathematics right first, then make the function refuse what its docstring says it refuses.
 
 # %%
 import math
@@ -81,12 +81,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
-import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-LYAPUNOV = 0.9056  # the largest Lyapunov exponent for sigma 10, rho 28, beta 8/3, per unit of time (Sprott 2003)
+# The largest Lyapunov exponent for sigma 10, rho 28, beta 8/3, per unit of time (Sprott 2003).
+LYAPUNOV = 0.9056
 
 
 def require(condition: bool, message: str) -> None:
@@ -146,10 +146,11 @@ def draw(figure: Callable[[], Figure], needs: str) -> None:
 # \dot z = 1 \cdot 2 - \tfrac{8}{3} \cdot 3 = -6 .
 # $$
 #
-# Three facts to test yourself with. The derivative is zero at the origin and at
-# $(\pm\sqrt{\beta(\rho - 1)}, \pm\sqrt{\beta(\rho - 1)}, \rho - 1) = (\pm 8.485, \pm 8.485, 27)$, the eyes of the two wings.
-# Changing the signs of $x$ and $y$ changes those of $\dot x$ and $\dot y$ and nothing else. And the trace of
-# the Jacobian is $-(\sigma + 1 + \beta)$ everywhere: volumes shrink at a constant rate, which is why there is an attractor.
+# Three facts to test yourself with. The derivative is zero at the origin and at $(\pm\sqrt{\beta(\rho - 1)},
+# \pm\sqrt{\beta(\rho - 1)}, \rho - 1) = (\pm 8.485, \pm 8.485, 27)$, the eyes of the two wings. Changing the
+# signs of $x$ and $y$ changes those of $\dot x$ and $\dot y$ and nothing else. And the trace of the Jacobian
+# is $-(\sigma + 1 + \beta)$ everywhere: volumes shrink at a constant rate, which is why there is an
+# attractor.
 #
 # <details><summary>Hint: any number of systems</summary>
 # <code>state[..., 0]</code> is x for all systems at once, and <code>torch.stack(..., dim=-1)</code> puts three such
@@ -176,7 +177,9 @@ def lorenz_rhs(state: Tensor, sigma: float = 10.0, rho: float = 28.0, beta: floa
         ValueError: the last dimension of the state is not 3.
     """
     # BEGIN SOLUTION
-    require(state.ndim >= 1 and state.shape[-1] == 3, f"a state ends in 3 coordinates, got {shapes(state=state)}")
+    require(
+        state.ndim >= 1 and state.shape[-1] == 3, f"a state ends in 3 coordinates, got {shapes(state=state)}"
+    )
     x, y, z = state.unbind(dim=-1)
     return torch.stack([sigma * (y - x), x * (rho - z) - y, x * y - beta * z], dim=-1)
     # END SOLUTION
@@ -196,8 +199,8 @@ show(velocities, needs="q1")
 # %% [markdown]
 # ## q2 · Fourth-order Runge-Kutta
 #
-# Euler's method follows the tangent for a whole step. The classical Runge-Kutta method looks four times before it
-# steps (Hairer, Nørsett and Wanner, *Solving Ordinary Differential Equations I*, table 1.2):
+# Euler's method follows the tangent for a whole step. The classical Runge-Kutta method looks four times
+# before it steps (Hairer, Nørsett and Wanner, *Solving Ordinary Differential Equations I*, table 1.2):
 #
 # $$
 # \begin{aligned}
@@ -207,20 +210,22 @@ show(velocities, needs="q1")
 # \end{aligned}
 # $$
 #
-# Its error after a fixed time is of order $h^4$: half the step, a sixteenth of the error. In a chaotic system that matters
-# twice, for the error of the first step has all the rest of the time to grow.
+# Its error after a fixed time is of order $h^4$: half the step, a sixteenth of the error. In a chaotic system
+# that matters twice, for the error of the first step has all the rest of the time to grow.
 #
-# **By hand.** On the axis $x = y = 0$ only $\dot z = -\tfrac83 z$ is left, and with $h = \tfrac38$ each step multiplies $z$ by
+# **By hand.** On the axis $x = y = 0$ only $\dot z = -\tfrac83 z$ is left, and with $h = \tfrac38$ each step
+# multiplies $z$ by
 #
 # $$
-# 1 - 1 + \tfrac12 - \tfrac16 + \tfrac1{24} = \tfrac38, \qquad\text{so}\qquad (0, 0, 8) \to (0, 0, 3) \to (0, 0, 1.125) .
+# 1 - 1 + \tfrac12 - \tfrac16 + \tfrac1{24} = \tfrac38,
+# \qquad\text{so}\qquad (0, 0, 8) \to (0, 0, 3) \to (0, 0, 1.125) .
 # $$
 #
 # (The first five terms of $e^{-1} = 0.368$; Euler's method would give $1 - 1 = 0$.)
 #
 # <details><summary>Hint: n_steps + 1</summary>
-# Start a list with the start itself and append one state a step; <code>torch.stack</code> makes a tensor of it. With
-# n_steps = 0 it holds the start alone.
+# Start a list with the start itself and append one state a step; <code>torch.stack</code> makes a tensor of
+# it. With n_steps = 0 it holds the start alone.
 # </details>
 
 
@@ -245,7 +250,9 @@ def simulate(state: Tensor, n_steps: int, dt: float) -> Tensor:
     # BEGIN SOLUTION
     require(n_steps >= 0, f"n_steps must not be negative, got {n_steps}")
     require(dt > 0, f"dt must be above 0, got {dt}")
-    require(state.ndim >= 1 and state.shape[-1] == 3, f"a state ends in 3 coordinates, got {shapes(state=state)}")
+    require(
+        state.ndim >= 1 and state.shape[-1] == 3, f"a state ends in 3 coordinates, got {shapes(state=state)}"
+    )
     states = [state]
     for _ in range(n_steps):
         k1 = lorenz_rhs(state)
@@ -258,9 +265,8 @@ def simulate(state: Tensor, n_steps: int, dt: float) -> Tensor:
     # END SOLUTION
 
 
-# %% [markdown]
-# Left: the attractor. Right: is it really of fourth order? The error at $t = 1$, from 20 starts, against a run with steps eight
-# times smaller than the smallest shown.
+# %% [markdown] Left: the attractor. Right: is it really of fourth order? The error at $t = 1$, from 20
+# starts, against a run with steps eight times smaller than the smallest shown.
 
 
 # %% tags=["otter_ignore"]
@@ -282,7 +288,9 @@ def attractor_and_order() -> Figure:
     exact = simulate(start, 6400, 1 / 6400)[-1]
     errors = [(simulate(start, n, 1 / n)[-1] - exact).square().mean().sqrt().item() for n in steps]
     right.loglog([1 / n for n in steps], errors, "o-", label="simulate")
-    right.loglog([1 / n for n in steps], [errors[-1] * (800 / n) ** 4 for n in steps], "k--", label="$\\propto h^4$")
+    right.loglog(
+        [1 / n for n in steps], [errors[-1] * (800 / n) ** 4 for n in steps], "k--", label="$\\propto h^4$"
+    )
     right.set(xlabel="step $h$", ylabel="error at $t = 1$", title="the order of the method")
     right.legend()
     return figure
@@ -302,18 +310,19 @@ draw(attractor_and_order, needs="q2")
 # window 2             [c  d] e          target e
 # ```
 #
-# Of $T$ samples that makes $T - \text{length}$ windows. Three mistakes give beautiful training curves and useless
-# forecasts, and each of the three functions is where one of them is made:
+# Of $T$ samples that makes $T - \text{length}$ windows. Three mistakes give beautiful training curves and
+# useless forecasts, and each of the three functions is where one of them is made:
 #
-# - **The window contains its target.** Then the best network is the one that copies. Count the indices in the drawing.
-# - **Training and test data from one trajectory.** Neighbouring windows are nearly equal, so the network would be tested on
-#   what it has learned by heart. Whole trajectories go to one side or the other.
-# - **Statistics of the test data.** Mean and standard deviation used for scaling are part of the model. They come from
-#   the training data; the test data are scaled with the same numbers.
+# - **The window contains its target.** Then the best network is the one that copies. Count the indices in the
+#   drawing.
+# - **Training and test data from one trajectory.** Neighbouring windows are nearly equal, so the network
+#   would be tested on what it has learned by heart. Whole trajectories go to one side or the other.
+# - **Statistics of the test data.** Mean and standard deviation used for scaling are part of the model. They
+#   come from the training data; the test data are scaled with the same numbers.
 #
-# **By hand.** Two training trajectories of one coordinate, $(1, 3)$ and $(5, 7)$, and the test trajectory $(4, 9)$. The mean of the
-# training data is $4$, the mean squared deviation $(9 + 1 + 1 + 9)/4 = 5$. The test data become
-# $(0, 5/\sqrt5) = (0, 2.236)$.
+# **By hand.** Two training trajectories of one coordinate, $(1, 3)$ and $(5, 7)$, and the test trajectory
+# $(4, 9)$. The mean of the training data is $4$, the mean squared deviation $(9 + 1 + 1 + 9)/4 = 5$. The test
+# data become $(0, 5/\sqrt5) = (0, 2.236)$.
 #
 # <details><summary>Hint: all windows at once</summary>
 # <code>tensor.unfold(dimension, size, step)</code> makes them, with the window in a new <em>last</em> dimension. A list
@@ -410,41 +419,45 @@ show(small_data, needs="q3")
 # %% [markdown]
 # ## q4 · The network
 #
-# **Attention** compares a query with all keys and returns the weighted mean of the values, together with the weights, which
-# you will want to look at later ([Vaswani et al. 2017](https://arxiv.org/abs/1706.03762), equation 1):
+# **Attention** compares a query with all keys and returns the weighted mean of the values, together with the
+# weights, which you will want to look at later ([Vaswani et al. 2017](https://arxiv.org/abs/1706.03762),
+# equation 1):
 #
 # $$
 # A = \operatorname{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}}\right), \qquad \text{output} = A V .
 # $$
 #
-# Each *query* spreads a weight of 1 over the *keys*, separately in every element of the batch. With a mask, only
-# over the keys that it may see.
+# Each *query* spreads a weight of 1 over the *keys*, separately in every element of the batch. With a mask,
+# only over the keys that it may see.
 #
-# **By hand.** One query $q = (2 \ln 3, 0, 0, 0)$ and the keys $(1, 0, 0, 0)$ and $(0, 1, 0, 0)$ with values $4$ and $8$. The
-# dot products are $2 \ln 3$ and $0$; over $\sqrt{d_k} = 2$ they are $\ln 3$ and $0$; their exponentials 3 and 1, the weights
-# $\tfrac34$ and $\tfrac14$, the output $5$.
+# **By hand.** One query $q = (2 \ln 3, 0, 0, 0)$ and the keys $(1, 0, 0, 0)$ and $(0, 1, 0, 0)$ with values
+# $4$ and $8$. The dot products are $2 \ln 3$ and $0$; over $\sqrt{d_k} = 2$ they are $\ln 3$ and $0$; their
+# exponentials 3 and 1, the weights $\tfrac34$ and $\tfrac14$, the output $5$.
 #
 # **The forecaster** is yours to design. What is graded is how it behaves: it takes windows in the units of
-# the data, `(B, length, d)`, and returns the next sample of each, `(B, d)`. It must use the whole window, know the order of
-# what it sees, and treat each window by itself. Causal or not makes no difference to its last position, and both are fine. A design that
-# works, in 13,000 parameters:
+# the data, `(B, length, d)`, and returns the next sample of each, `(B, d)`. It must use the whole window,
+# know the order of what it sees, and treat each window by itself. Causal or not makes no difference to its
+# last position, and both are fine. A design that works, in 13,000 parameters:
 #
-# 1. Scale the window with `mean` and `std`, two buffers that `train` will fill (`self.register_buffer`): then they are saved with
-#    the weights.
-# 2. A linear map from $d$ to $d_\text{model} = 32$ for each sample, plus a learned vector for each position. Without the second the
-#    network could not tell yesterday from last week.
-# 3. The newest sample asks: one query, all samples as keys and values, four heads. Add the result to the newest sample's vector.
+# 1. Scale the window with `mean` and `std`, two buffers that `train` will fill (`self.register_buffer`): then
+#    they are saved with the weights.
+# 2. A linear map from $d$ to $d_\text{model} = 32$ for each sample, plus a learned vector for each position.
+#    Without the second the network could not tell yesterday from last week.
+# 3. The newest sample asks: one query, all samples as keys and values, four heads. Add the result to the
+#    newest sample's vector.
 # 4. A feed-forward layer of width $4 d_\text{model}$, added too, then a linear map to $d$ numbers.
-# 5. These are not the next sample but the **change** to it, in units of the typical change (a third buffer). The
-#    samples are close together, so "no change" is already right to 15 %, and the network need only learn the rest.
+# 5. These are not the next sample but the **change** to it, in units of the typical change (a third buffer).
+#    The samples are close together, so "no change" is already right to 15 %, and the network need only learn
+#    the rest.
 #
-# Why four heads? To estimate a velocity from positions you subtract one from another. The weights of one head are positive and
-# can only average; two heads, whose values enter with opposite signs, can subtract. A head can become one arm of a
-# finite-difference formula.
+# Why four heads? To estimate a velocity from positions you subtract one from another. The weights of one head
+# are positive and can only average; two heads, whose values enter with opposite signs, can subtract. A head
+# can become one arm of a finite-difference formula.
 #
 # <details><summary>Hint: heads</summary>
 # <code>t.unflatten(-1, (heads, -1)).transpose(-3, -2)</code> turns (B, L, d_model) into (B, heads, L, d_head); your
-# attention works on the last two dimensions. Undo it with <code>transpose</code> and <code>flatten(-2)</code>.
+# attention works on the last two dimensions. Undo it with <code>transpose</code> and
+# <code>flatten(-2)</code>.
 # </details>
 #
 # <details><summary>Hint: a mask</summary>
@@ -563,7 +576,9 @@ def small_attention() -> None:
     for d, length in ((3, 8), (1, 16)):
         model = AttentionForecaster(d, length)
         count = sum(parameter.numel() for parameter in model.parameters())
-        print(f"d = {d}, length = {length}: {count} parameters, output {tuple(model(torch.zeros(5, length, d)).shape)}")
+        print(
+            f"d = {d}, length = {length}: {count} parameters, output {tuple(model(torch.zeros(5, length, d)).shape)}"
+        )
 
 
 show(small_attention, needs="q4")
@@ -571,26 +586,30 @@ show(small_attention, needs="q4")
 # %% [markdown]
 # ## q5 · Training
 #
-# The network learns to be right **one step** ahead: the loss is the mean squared error of its forecasts, scaled so that every
-# coordinate counts alike, over batches of windows drawn at random from all trajectories. What makes the difference here:
+# The network learns to be right **one step** ahead: the loss is the mean squared error of its forecasts,
+# scaled so that every coordinate counts alike, over batches of windows drawn at random from all trajectories.
+# What makes the difference here:
 #
-# - Hold some trajectories back (`split`) and report the error on them. Scale with statistics of the others (`normalise`).
-# - AdamW with a learning rate that warms up over the first 100 steps and then falls to nearly zero along a cosine. The
-#   last digits of the one-step error decide how long a forecast holds, and they come at the end.
+# - Hold some trajectories back (`split`) and report the error on them. Scale with statistics of the others
+#   (`normalise`).
+# - AdamW with a learning rate that warms up over the first 100 steps and then falls to nearly zero along a
+#   cosine. The last digits of the one-step error decide how long a forecast holds, and they come at the end.
 # - Clip the norm of the gradient at 1 (`nn.utils.clip_grad_norm_`).
 #
-# The error on held-out data is the root of the mean squared error, each coordinate in units of its standard deviation.
-# So 1 is what guessing the mean achieves, and on white noise nobody can do better than 1. A network that *seems* to do better
-# on noise has seen its targets: the cheapest test for leaks there is.
+# The error on held-out data is the root of the mean squared error, each coordinate in units of its standard
+# deviation. So 1 is what guessing the mean achieves, and on white noise nobody can do better than 1. A
+# network that *seems* to do better on noise has seen its targets: the cheapest test for leaks there is.
 #
 # <details><summary>Hint: batches</summary>
-# Build all windows once: <code>torch.cat</code> over what <code>windows</code> gives for each trajectory. Then a batch is
+# Build all windows once: <code>torch.cat</code> over what <code>windows</code> gives for each trajectory.
+# Then a batch is
 # <code>torch.randint(n, (128,), generator=generator)</code>, with a generator seeded from <code>seed</code>.
 # </details>
 #
 # <details><summary>Hint: the loss stays where it is</summary>
-# Divide the error of the forecast by the typical change from one sample to the next before you square it: otherwise all numbers
-# are tiny, and so are the gradients. And is the optimizer given the parameters of <em>this</em> model?
+# Divide the error of the forecast by the typical change from one sample to the next before you square it:
+# otherwise all numbers are tiny, and so are the gradients. And is the optimizer given the parameters of
+# <em>this</em> model?
 # </details>
 
 
@@ -663,11 +682,12 @@ def train(model: nn.Module, trajectories: Tensor, steps: int, seed: int = 0) -> 
 # %% [markdown]
 # ### Train both networks
 #
-# The data: 64 trajectories of 1000 samples on the attractor, integrated with four steps per sample, so that the data are far more
-# precise than the network. Each training takes ten to twenty seconds on one core and is kept in a file,
-# **`full.safetensors` and `observed.safetensors`. Hand these two in with your solution** (all in one `.zip`): then the grader
-# judges the networks that you trained. Without them it calls your `train` with the step numbers below, and with a seed of its
-# own. The next run of the cell loads the files. Delete them to train anew, in particular after a change to q4 or q5.
+# The data: 64 trajectories of 1000 samples on the attractor, integrated with four steps per sample, so that
+# the data are far more precise than the network. Each training takes ten to twenty seconds on one core and is
+# kept in a file, **`full.safetensors` and `observed.safetensors`. Hand these two in with your solution** (all
+# in one `.zip`): then the grader judges the networks that you trained. Without them it calls your `train`
+# with the step numbers below, and with a seed of its own. The next run of the cell loads the files. Delete
+# them to train anew, in particular after a change to q4 or q5.
 
 
 # %% tags=["otter_ignore"]
@@ -743,21 +763,22 @@ if HISTORIES:
 # %% [markdown]
 # ## q6 · The network feeds itself
 #
-# A forecast of many steps uses the network over and over: its answer becomes the newest sample of the next window, and the oldest
-# sample drops out.
+# A forecast of many steps uses the network over and over: its answer becomes the newest sample of the next
+# window, and the oldest sample drops out.
 #
 # $$
 # \hat s_{k+1} = f(w_k), \qquad w_{k+1} = (w_k \text{ without its oldest sample},\ \hat s_{k+1}) .
 # $$
 #
-# After `length` steps nothing in the window was ever measured. That is the point: a network that is shown the *true* samples along the way
-# only ever makes one step, and looks perfect.
+# After `length` steps nothing in the window was ever measured. That is the point: a network that is shown the
+# *true* samples along the way only ever makes one step, and looks perfect.
 #
-# **By hand.** A "network" that adds the two samples of its window, started from $(1, 1)$, gives $2, 3, 5, 8, 13$.
+# **By hand.** A "network" that adds the two samples of its window, started from $(1, 1)$, gives $2, 3, 5, 8,
+# 13$.
 #
 # <details><summary>Hint</summary>
-# The network wants a batch: <code>window[None]</code> has the shape (1, length, d). <code>torch.cat</code> makes the next
-# window, without changing this one.
+# The network wants a batch: <code>window[None]</code> has the shape (1, length, d). <code>torch.cat</code>
+# makes the next window, without changing this one.
 # </details>
 
 
@@ -802,24 +823,27 @@ show(fibonacci, needs="q6")
 # %% [markdown]
 # ## q7 · How long does it hold?
 #
-# The error of a forecast at one time is the root mean square over the coordinates, each in units of its standard deviation over the
-# true trajectory:
+# The error of a forecast at one time is the root mean square over the coordinates, each in units of its
+# standard deviation over the true trajectory:
 #
 # $$
 # e_k = \sqrt{\frac1d \sum_{c=1}^d \frac{(\hat s_{k,c} - s_{k,c})^2}{\operatorname{var}_k (s_{k,c})}} .
 # $$
 #
-# The **valid time** is the time before it first exceeds 0.4, in Lyapunov times: if $e_0, \dots, e_{k-1}$ are at most 0.4 and $e_k$ is above, it is
-# $k \cdot \mathrm{dt} \cdot \lambda$. If the error never exceeds 0.4, all $n$ steps were valid. Watch out for NaN: a forecast that has
-# overflowed is not valid, but `nan > 0.4` is false.
+# The **valid time** is the time before it first exceeds 0.4, in Lyapunov times: if $e_0, \dots, e_{k-1}$ are
+# at most 0.4 and $e_k$ is above, it is $k \cdot \mathrm{dt} \cdot \lambda$. If the error never exceeds 0.4,
+# all $n$ steps were valid. Watch out for NaN: a forecast that has overflowed is not valid, but `nan > 0.4` is
+# false.
 #
-# **By hand.** Truth $(1, -1, 1, -1)$, variance 1, $\mathrm{dt} = 0.5$, forecast $(1, -0.9, 1.5, -1)$: the errors are $0, 0.1, 0.5, 0$. Step 2 is
-# the first above 0.4, so the valid time is $2 \cdot 0.5 \cdot 0.9056 = 0.9056$. That the last step is right again helps nobody.
+# **By hand.** Truth $(1, -1, 1, -1)$, variance 1, $\mathrm{dt} = 0.5$, forecast $(1, -0.9, 1.5, -1)$: the
+# errors are $0, 0.1, 0.5, 0$. Step 2 is the first above 0.4, so the valid time is $2 \cdot 0.5 \cdot 0.9056 =
+# 0.9056$. That the last step is right again helps nobody.
 #
-# **Why it must end.** Take two true solutions, a tiny distance apart in $x$. `separation` follows the distance between them: on average its
-# logarithm grows with the slope $\lambda = 0.9056$ until the distance is as large as the attractor. Forecasts part from
-# the truth in the same way. An error of $\epsilon$ per step gives a valid time of about $\ln(0.4/\epsilon)$ Lyapunov times at best: ten times
-# the precision buys $\ln 10 = 2.3$ of them.
+# **Why it must end.** Take two true solutions, a tiny distance apart in $x$. `separation` follows the
+# distance between them: on average its logarithm grows with the slope $\lambda = 0.9056$ until the distance
+# is as large as the attractor. Forecasts part from the truth in the same way. An error of $\epsilon$ per step
+# gives a valid time of about $\ln(0.4/\epsilon)$ Lyapunov times at best: ten times the precision buys $\ln 10
+# = 2.3$ of them.
 #
 # <details><summary>Hint: NaN</summary>
 # Ask for what is valid, not for what is not: <code>error &lt;= threshold</code> is false for NaN.
@@ -898,7 +922,9 @@ def divergence() -> Figure:
     distances = separation(1e-8, on_the_attractor(100, seed=4), n_steps=1500, dt=0.02)
     figure, ax = plt.subplots(figsize=(7.5, 4.6), layout="constrained")
     ax.semilogy(times, distances[:, :5], lw=0.7, color="0.7")
-    ax.semilogy(times, distances.log().mean(dim=1).exp(), color="tab:blue", label="geometric mean of 100 pairs")
+    ax.semilogy(
+        times, distances.log().mean(dim=1).exp(), color="tab:blue", label="geometric mean of 100 pairs"
+    )
     line = 1e-8 * torch.exp(LYAPUNOV * times)
     ax.semilogy(times[line < 10], line[line < 10], "k--", label=f"$10^{{-8}}\\, e^{{{LYAPUNOV} t}}$")
     ax.set(xlabel="time $t$", ylabel="distance", title="two solutions that start $10^{-8}$ apart")
@@ -914,14 +940,16 @@ draw(divergence, needs="q2 and q7")
 #
 # Three functions for the pictures that say what your network does.
 #
-# - `attention_map` asks the network where it looked: one row for each query of the newest layer that you want to show (only the newest sample's,
-#   or one for every sample, or one per head), one column for each sample of the window.
+# - `attention_map` asks the network where it looked: one row for each query of the newest layer that you want
+#   to show (only the newest sample's, or one for every sample, or one per head), one column for each sample
+#   of the window.
 # - `plot_attention` draws such a map.
-# - `plot_forecast` draws a forecast and the truth: in three dimensions, if there are three coordinates, and each
-#   coordinate against time in Lyapunov times, with a vertical line where the forecast stops being valid.
+# - `plot_forecast` draws a forecast and the truth: in three dimensions, if there are three coordinates, and
+#   each coordinate against time in Lyapunov times, with a vertical line where the forecast stops being valid.
 #
 # <details><summary>Hint: getting at the weights</summary>
-# Your <code>attention</code> returns them. Let a method of your module return both the forecast and the weights, and let
+# Your <code>attention</code> returns them. Let a method of your module return both the forecast and the
+# weights, and let
 # <code>forward</code> pass on the first.
 # </details>
 #
@@ -940,7 +968,8 @@ def attention_map(model: nn.Module, window: Tensor) -> Tensor:
 
     Returns:
         Weights that the network really used, (rows, length), with at least one row: one for each query, or each head,
-        or their means. Non-negative, each row sums to 1; they carry no gradient. Column j belongs to sample j of the window.
+        or their means. Non-negative, each row sums to 1; they carry no gradient. Column j belongs to sample j
+        of the window.
 
     Raises:
         ValueError: the window has not two dimensions.
@@ -989,9 +1018,10 @@ def plot_forecast(prediction: Tensor, truth: Tensor, dt: float) -> Figure:
         dt: time between samples.
 
     Returns:
-        A figure. With d = 3 its first axes are three-dimensional and hold the true and the predicted curve. Then come d axes,
-        one for each coordinate, each with the true curve and the predicted one against time in Lyapunov times (sample
-        k at k * dt * 0.9056), a vertical line (axvline) at the valid time, labels on both axes, and in at least one of them a legend.
+        A figure. With d = 3 its first axes are three-dimensional and hold the true and the predicted curve. Then
+        come d axes, one for each coordinate, each with the true curve and the predicted one against time in
+        Lyapunov times (sample k at k * dt * 0.9056), a vertical line (axvline) at the valid time, and labels on
+        both axes.
 
     Raises:
         ValueError: the shapes differ; d is neither 1 nor 3.
@@ -1022,8 +1052,7 @@ def plot_forecast(prediction: Tensor, truth: Tensor, dt: float) -> Figure:
     # END SOLUTION
 
 
-# %% [markdown]
-# Now with your networks, on a trajectory that they have never seen.
+# %% [markdown] Now with your networks, on a trajectory that they have never seen.
 
 
 # %% tags=["otter_ignore"]
@@ -1051,12 +1080,12 @@ def forecast_observed() -> Figure:
 draw(forecast_full, needs="the trained network and q6 to q8")
 draw(forecast_observed, needs="the trained network and q6 to q8")
 
-# %% [markdown]
-# The red curve leaves the grey one not because the network suddenly fails but because the system has amplified the error of the
-# first steps. Even then it stays *on the attractor*: it forecasts a possible weather, only not ours.
+# %% [markdown] The red curve leaves the grey one not because the network suddenly fails but because the
+# system has amplified the error of the first steps. Even then it stays *on the attractor*: it forecasts a
+# possible weather, only not ours.
 #
-# Where does the network look? Below, one map for each of two windows of the task *observed*: as $x$ runs smoothly through a wing, and as
-# it changes over to the other wing.
+# Where does the network look? Below, one map for each of two windows of the task *observed*: as $x$ runs
+# smoothly through a wing, and as it changes over to the other wing.
 
 
 # %% tags=["otter_ignore"]
@@ -1067,7 +1096,9 @@ def attention_over_the_window() -> Figure:
     signs = path[task.length :, 0] * path[: -task.length, 0]
     starts = (int((path[:-16, 0].abs() + signs / 50).argmax()), int(signs.argmin()))
     figure, axes = plt.subplots(2, 2, figsize=(11, 5.4), sharex="col", layout="constrained")
-    for (above, below), start, title in zip(axes.T, starts, ("in one wing", "from wing to wing"), strict=True):
+    for (above, below), start, title in zip(
+        axes.T, starts, ("in one wing", "from wing to wing"), strict=True
+    ):
         window = path[start : start + task.length]
         above.plot(window, "o-", ms=4)
         above.set(title=title, ylabel="$x$")
@@ -1078,15 +1109,16 @@ def attention_over_the_window() -> Figure:
 
 draw(attention_over_the_window, needs="the trained network and q8")
 
-# %% [markdown]
-# The four heads share the work: some look at the newest samples, others further back, and what a head looks at moves with
-# the shape of the window. Differences between such averages are estimates of $\dot x, \ddot x, \dots$, and these are, for
-# this system, as good as $y$ and $z$: from $\dot x = \sigma(y - x)$ follows $y$, and from $\dot y$ follows $z$.
+# %% [markdown] The four heads share the work: some look at the newest samples, others further back, and what
+# a head looks at moves with the shape of the window. Differences between such averages are estimates of $\dot
+# x, \ddot x, \dots$, and these are, for this system, as good as $y$ and $z$: from $\dot x = \sigma(y - x)$
+# follows $y$, and from $\dot y$ follows $z$.
 #
-# **How you are graded on this.** The grader draws 200 new trajectories and lets your two networks forecast them. The
-# median valid time has to reach 1.8 Lyapunov times in the task *full* and 0.6 in *observed*. For comparison: "the last sample again"
-# holds for about 0.05, the best linear formula on the window for about 0.2. The linear formula's *one-step* error is as small as your
-# network's, which is why one-step errors say little.
+# **How you are graded on this.** The grader draws 200 new trajectories and lets your two networks forecast
+# them. The median valid time has to reach 1.8 Lyapunov times in the task *full* and 0.6 in *observed*. For
+# comparison: "the last sample again" holds for about 0.05, the best linear formula on the window for about
+# 0.2. The linear formula's *one-step* error is as small as your network's, which is why one-step errors say
+# little.
 #
-# **Where to go from here.** More steps of training help, and so does a longer window in the task *observed*. Nothing, however, beats the
-# logarithm: every further Lyapunov time costs a factor of $e$ in precision.
+# **Where to go from here.** More steps of training help, and so does a longer window in the task *observed*.
+# Nothing, however, beats the logarithm: every further Lyapunov time costs a factor of $e$ in precision.

@@ -205,7 +205,9 @@ def untrained(AttentionForecaster):
     """Median valid times of networks that were never trained, at most 2 and 0.7, by task."""
     steps = {_FULL: 110, _OBSERVED: 20}
     return {
-        task.name: _judged(_forecast(AttentionForecaster(task.d, task.length).eval(), task), task, n)["median"]
+        task.name: _judged(_forecast(AttentionForecaster(task.d, task.length).eval(), task), task, n)[
+            "median"
+        ]
         for task, n in steps.items()
     }
 
@@ -217,6 +219,44 @@ def maps_observed(AttentionForecaster, attention_map, trained_observed):
     pairs = [divmod(int(where), 150) for where in (product.argmax(), product.argmin())]
     windows = [test[i, j : j + 16, None] for i, j in pairs]
     return [(window, attention_map(model, window)) for window in windows]
+
+
+def _typical(report, task):
+    """A trajectory whose valid time is the median, with what the figures say about it."""
+    which = int((report["times"] - report["median"]).abs().argmin())
+    return {
+        "truth": report["truth"][which],
+        "prediction": report["prediction"][which],
+        "end": float(report["times"][which]),
+        "dt": task.dt,
+        "median": report["median"],
+        "baselines": report["baselines"],
+    }
+
+
+def typical_full(report_full):
+    """A typical trajectory: truth and prediction (horizon, 3), its valid time, the step; median, baselines."""
+    return _typical(report_full, _FULL)
+
+
+def typical_observed(report_observed):
+    """The same for the task observed."""
+    return _typical(report_observed, _OBSERVED)
+
+
+def near_trajectories(separation, report_full):
+    """Geometric mean of 50 distances that start at 1e-8, every 0.1 units of time up to 24."""
+    starts = report_full["truth"][:50, 0].double()
+    return separation(1e-8, starts, 1200, 0.02)[::5].log().mean(1).exp()
+
+
+def forecast_errors(report_full, report_observed):
+    """Geometric mean of the forecasts' distances from the truth after each step, with the step, by task."""
+    found = {}
+    for task, report in ((_FULL, report_full), (_OBSERVED, report_observed)):
+        distance = (report["prediction"] - report["truth"]).norm(dim=-1).nan_to_num(1e6)
+        found[task.name] = (task.dt, distance.clamp(1e-9, 1e6).log().mean(0).exp())
+    return found
 
 
 # ----------------------------------------------------------------------------------------------------- small trainings
@@ -238,7 +278,9 @@ def _error(model, trajectories, std):
     """One-step error in standard deviations, on windows of 4."""
     windows = trajectories.unfold(1, 5, 1).transpose(2, 3).flatten(0, 1)
     with torch.no_grad():
-        found = check_shape(model(windows[:, :-1]), windows[:, -1].shape, what="AttentionForecaster(2, 4)(windows)")
+        found = check_shape(
+            model(windows[:, :-1]), windows[:, -1].shape, what="AttentionForecaster(2, 4)(windows)"
+        )
     return float(((found - windows[:, -1]) / std).square().mean().sqrt())
 
 
@@ -262,7 +304,7 @@ def training_on_waves(AttentionForecaster, train):
 
 
 def trainings_with_one_seed(AttentionForecaster, train):
-    """The states after two trainings from the same weights and with the same seed, other random numbers drawn before."""
+    """The states after two trainings from the same weights with the same seed; other numbers drawn before."""
     first, second = AttentionForecaster(2, 4), AttentionForecaster(2, 4)
     second.load_state_dict(first.state_dict())
     states = []

@@ -329,7 +329,8 @@ def trained(model, trajectories, steps, generator=None, gap=0):
     "q5",
     replaces="train",
     name="a training in which the network sees its target",
-    hint="On white noise nobody can be better than 1 standard deviation. Which sample is the target, and is it in the window?",
+    hint="On white noise nobody can be better than 1 standard deviation. Which sample is the target, "
+    "and is it in the window?",
 )
 def leaky_training(model, trajectories, steps, seed=0):
     check_training(trajectories, steps)
@@ -423,7 +424,9 @@ def drops_newest(model, window, n_steps):
 
 
 def check_pair(prediction, truth, dt):
-    require(prediction.shape == truth.shape and truth.ndim == 2 and dt > 0, "prediction, truth or dt does not fit")
+    require(
+        prediction.shape == truth.shape and truth.ndim == 2 and dt > 0, "prediction, truth or dt does not fit"
+    )
 
 
 def right_error(prediction, truth):
@@ -520,7 +523,6 @@ def along_x(delta0, state, n_steps, dt):
 def map_summed_over_heads(model, window):
     require(window.ndim == 2, "a window has two dimensions")
     with torch.no_grad():
-        # a map of a single head is right; the public test's rows sum to 1 only where there is one
         return model.look(window[None])[1].flatten(0, -2).sum(0, keepdim=True)
 
 
@@ -545,7 +547,9 @@ def map_on_its_side(weights, ax=None):
     hint="valid_time is in the unit of the axis already.",
 )
 def marked_in_units_of_time(prediction, truth, dt):
-    require(prediction.shape == truth.shape and truth.ndim == 2 and truth.shape[1] in (1, 3), "shapes do not fit")
+    require(
+        prediction.shape == truth.shape and truth.ndim == 2 and truth.shape[1] in (1, 3), "shapes do not fit"
+    )
     n, d = truth.shape
     figure, times = plt.figure(), torch.arange(n) * dt * LYAPUNOV
     if d == 3:

@@ -56,7 +56,9 @@ def test_values(lorenz_rhs):
     check_close(lorenz_rhs(state), oracle(state), what=CALL)
     what = "lorenz_rhs(state, sigma=3.0, rho=5.0, beta=0.5)"
     check_close(lorenz_rhs(state, sigma=3.0, rho=5.0, beta=0.5), oracle(state, 3.0, 5.0, 0.5), what=what)
-    check_close(lorenz_rhs(state, 3.0, 5.0, 0.5), oracle(state, 3.0, 5.0, 0.5), what="lorenz_rhs(state, 3, 5, 0.5)")
+    check_close(
+        lorenz_rhs(state, 3.0, 5.0, 0.5), oracle(state, 3.0, 5.0, 0.5), what="lorenz_rhs(state, 3, 5, 0.5)"
+    )
     empty = states(0, seed=1)
     check_shape(lorenz_rhs(empty), (0, 3), what=f"{CALL} with a state of shape (0, 3)")
 

@@ -107,7 +107,8 @@ def test_gradients(simulate):
     name="no steps; bad arguments; the start is left alone",
     points=2,
     hidden=True,
-    failure_message="n_steps = 0 gives the start alone, (1, ..., 3). Raise ValueError for a negative n_steps, a dt that is "
+    failure_message="n_steps = 0 gives the start alone, (1, ..., 3). Raise ValueError for a negative "
+    "n_steps, a dt that is "
     "not above 0, and a state whose last dimension is not 3.",
 )
 def test_care(simulate):

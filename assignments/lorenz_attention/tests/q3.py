@@ -52,7 +52,8 @@ def test_split_by_hand(split):
     name="the example of the text, scaled",
     points=2,
     hidden=False,
-    failure_message="Training data 1, 3, 5, 7 have mean 4 and mean squared deviation 5; 4 and 9 become 0 and 5 / sqrt(5).",
+    failure_message="Training data 1, 3, 5, 7 have mean 4 and mean squared deviation 5; 4 and 9 "
+    "become 0 and 5 / sqrt(5).",
 )
 def test_normalise_by_hand(normalise):
     train = torch.tensor([[[1.0], [3.0]], [[5.0], [7.0]]], dtype=torch.float64)
@@ -66,7 +67,8 @@ def test_normalise_by_hand(normalise):
     name="all windows, and what comes right after each",
     points=3,
     hidden=True,
-    failure_message="Window i holds the samples i to i + length - 1; its target is sample i + length, the first that it "
+    failure_message="Window i holds the samples i to i + length - 1; its target is sample i + "
+    "length, the first that it "
     "does not hold. There are T - length of them.",
 )
 def test_windows(windows):
@@ -97,7 +99,8 @@ def test_split(split):
     name="the statistics are those of the training data",
     points=3,
     hidden=True,
-    failure_message="Mean and standard deviation of each coordinate, over all trajectories and samples of train, and of "
+    failure_message="Mean and standard deviation of each coordinate, over all trajectories and "
+    "samples of train, and of "
     "nothing else; the test data are scaled with the same numbers.",
 )
 def test_normalise(normalise):
@@ -117,17 +120,22 @@ def test_normalise(normalise):
     name="nothing is changed, and bad arguments are refused",
     points=1,
     hidden=True,
-    failure_message="Return new tensors. Raise ValueError for a length or n_test out of range and for a wrong number of "
+    failure_message="Return new tensors. Raise ValueError for a length or n_test out of range and "
+    "for a wrong number of "
     "dimensions.",
 )
 def test_care(windows, split, normalise):
     trajectory, train, test = normal(6, 2, seed=5), normal(3, 4, 2, seed=6), normal(2, 4, 2, seed=7)
     before = [tensor.clone() for tensor in (trajectory, train, test)]
     windows(trajectory, 2), split(train, 1), normalise(train, test)
-    for label, old, new in zip(("trajectory", "train", "test"), before, (trajectory, train, test), strict=True):
+    for label, old, new in zip(
+        ("trajectory", "train", "test"), before, (trajectory, train, test), strict=True
+    ):
         check_unchanged(old, new, what=label)
     for length in (0, 7):
-        check_raises(ValueError, windows, trajectory, length, what=f"windows of 6 samples with length {length}")
+        check_raises(
+            ValueError, windows, trajectory, length, what=f"windows of 6 samples with length {length}"
+        )
     check_raises(ValueError, windows, train, 2, what="windows of a tensor of three dimensions")
     for n_test in (0, 3):
         check_raises(ValueError, split, train, n_test, what=f"split(trajectories, {n_test}) of 3")

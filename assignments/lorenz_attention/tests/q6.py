@@ -43,12 +43,17 @@ class Watched:
     name="the Fibonacci numbers",
     points=2,
     hidden=False,
-    failure_message="A model that adds the two samples of its window, started from (1, 1), gives 2, 3, 5, 8, 13. The known "
+    failure_message="A model that adds the two samples of its window, started from (1, 1), gives 2, "
+    "3, 5, 8, 13. The known "
     "samples are not part of the result, (n_steps, d).",
 )
 def test_fibonacci(rollout):
     expected = torch.tensor([[2.0], [3.0], [5.0], [8.0], [13.0]])
-    check_close(rollout(lambda windows: windows.sum(1), torch.ones(2, 1), 5), expected, what="rollout(model, window, 5)")
+    check_close(
+        rollout(lambda windows: windows.sum(1), torch.ones(2, 1), 5),
+        expected,
+        what="rollout(model, window, 5)",
+    )
 
 
 @test_case(
@@ -68,25 +73,36 @@ def test_calls(rollout):
     name="values",
     points=2,
     hidden=True,
-    failure_message="The newest forecast comes last in the next window, the oldest sample drops out, and the window keeps its "
+    failure_message="The newest forecast comes last in the next window, the oldest sample drops out, "
+    "and the window keeps its "
     "length.",
 )
 def test_values(rollout):
-    for length, d, dtype, tolerance in [(4, 3, torch.float64, 1e-9), (1, 2, torch.float64, 1e-9), (6, 1, torch.float32, 1e-4)]:
+    for length, d, dtype, tolerance in [
+        (4, 3, torch.float64, 1e-9),
+        (1, 2, torch.float64, 1e-9),
+        (6, 1, torch.float32, 1e-4),
+    ]:
         window = normal(length, d, seed=length, dtype=dtype)
         what = f"rollout(model, window, 9) with a window of shape {(length, d)}"
-        check_close(rollout(weighted, window, 9), continued(weighted, window, 9), tolerance=tolerance, what=what)
+        check_close(
+            rollout(weighted, window, 9), continued(weighted, window, 9), tolerance=tolerance, what=what
+        )
 
 
 @test_case(
     name="fed with its own forecasts",
     points=2,
     hidden=True,
-    failure_message="From the second step on, the window ends with forecasts: the model's own, and nothing that it did not "
+    failure_message="From the second step on, the window ends with forecasts: the model's own, and "
+    "nothing that it did not "
     "say itself.",
 )
 def test_feeds_itself(rollout):
-    model, window = Watched(lambda windows: 0.5 * windows[:, -1] + 0.25 * windows[:, 0]), 4 * normal(3, 3, seed=5)
+    model, window = (
+        Watched(lambda windows: 0.5 * windows[:, -1] + 0.25 * windows[:, 0]),
+        4 * normal(3, 3, seed=5),
+    )
     found = rollout(model, window, 6)
     check_shape(found, (6, 3), what="rollout(model, window, 6)")
     known = torch.cat([window, *model.given])
@@ -95,7 +111,8 @@ def test_feeds_itself(rollout):
         if not (distance < 1e-6).all():
             raise Mistake(
                 "feeds_truth",
-                f"In call {number} the model was shown samples that are neither in the window nor among its own forecasts.",
+                f"In call {number} the model was shown samples that are neither in the window nor "
+                "among its own forecasts.",
             )
     check_close(found, continued(model.model, window, 6), what="rollout(model, window, 6)")
 
@@ -114,4 +131,6 @@ def test_care(rollout):
     rollout(weighted, window, 4)
     check_unchanged(before, window, what="window in rollout(model, window, 4)")
     check_raises(ValueError, rollout, weighted, window, -1, what="rollout with n_steps=-1")
-    check_raises(ValueError, rollout, weighted, window[None], 2, what="rollout with a window of shape (1, 3, 2)")
+    check_raises(
+        ValueError, rollout, weighted, window[None], 2, what="rollout with a window of shape (1, 3, 2)"
+    )

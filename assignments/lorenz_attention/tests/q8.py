@@ -34,7 +34,9 @@ def check_there(found, attribute, *, what, wanted):
     assert found is not None, (
         f"{what} returned None: it is not implemented yet, or its return statement is missing."
     )
-    assert hasattr(found, attribute), f"{what} returned a value of type {type(found).__name__}, but {wanted} was expected."
+    assert hasattr(found, attribute), (
+        f"{what} returned a value of type {type(found).__name__}, but {wanted} was expected."
+    )
     return found
 
 
@@ -53,7 +55,9 @@ def heat_map(ax):
 def curves(ax):
     """x and y of each line of some axes."""
     lines = [(line.get_xdata(), line.get_ydata()) for line in ax.get_lines()]
-    return [tuple(torch.tensor([float(v) for v in part], dtype=torch.float64) for part in line) for line in lines]
+    return [
+        tuple(torch.tensor([float(v) for v in part], dtype=torch.float64) for part in line) for line in lines
+    ]
 
 
 def same(one, other):
@@ -84,7 +88,8 @@ def check_map(found, length, *, what):
     name="weights over the window",
     points=2,
     hidden=False,
-    failure_message="Return the weights that your attention returned for this window: (rows, length), each row non-negative "
+    failure_message="Return the weights that your attention returned for this window: (rows, "
+    "length), each row non-negative "
     "with sum 1.",
 )
 def test_map(AttentionForecaster, attention_map):
@@ -92,7 +97,8 @@ def test_map(AttentionForecaster, attention_map):
     # a row of float32 weights sums to 1 within 1e-6
     off = float((found.sum(1) - 1).abs().max())
     assert off < 1e-4 and bool((found >= 0).all()), (
-        f"The rows of {MAP} sum to {[round(v, 3) for v in found.sum(1).tolist()][:4]}, but weights are non-negative and sum to 1."
+        f"The rows of {MAP} sum to {[round(v, 3) for v in found.sum(1).tolist()][:4]}, but weights "
+        "are non-negative and sum to 1."
     )
 
 
@@ -115,13 +121,16 @@ def test_heat(plot_attention):
     name="one set of axes for each coordinate",
     points=1,
     hidden=False,
-    failure_message="With d = 3: three-dimensional axes first, then one for each coordinate. With d = 1: only the latter. "
+    failure_message="With d = 3: three-dimensional axes first, then one for each coordinate. With d "
+    "= 1: only the latter. "
     "Return the figure.",
 )
 def test_forecast_axes(plot_forecast):
     for d, kinds in [(3, [True, False, False, False]), (1, [False])]:
         truth = normal(12, d, seed=3)
-        figure = check_there(plot_forecast(truth + 0.1, truth, 0.1), "get_axes", what=FORECAST, wanted="a figure")
+        figure = check_there(
+            plot_forecast(truth + 0.1, truth, 0.1), "get_axes", what=FORECAST, wanted="a figure"
+        )
         found = [ax.name == "3d" for ax in figure.get_axes()]
         put_away()
         assert found == kinds, (
@@ -134,7 +143,8 @@ def test_forecast_axes(plot_forecast):
     name="the weights follow the window and the model",
     points=2,
     hidden=True,
-    failure_message="The map must come from the network: another window or other weights give another map, and each row is a "
+    failure_message="The map must come from the network: another window or other weights give "
+    "another map, and each row is a "
     "softmax over the samples of the window, not a sum over heads.",
 )
 def test_map_is_real(AttentionForecaster, attention_map):
@@ -143,12 +153,14 @@ def test_map_is_real(AttentionForecaster, attention_map):
     sums = found.sum(1)
     whole = sums.round()
     if bool((whole[0] > 1.5) & ((sums - whole[0]).abs() < 1e-4).all()):
-        raise Mistake("map_summed_over_heads", f"Each row of {MAP} sums to {whole[0]:.0f}, but 1 was expected.")
+        raise Mistake(
+            "map_summed_over_heads", f"Each row of {MAP} sums to {whole[0]:.0f}, but 1 was expected."
+        )
     assert float((sums - 1).abs().max()) < 1e-4 and bool((found >= 0).all()), (
         f"A row of {MAP} sums to {sums[0]:.4g}, but weights are non-negative and sum to 1."
     )
     another = check_map(attention_map(model, 2 * normal(5, 2, seed=5)), 5, what=MAP)
-    # over 20 draws of its parameters the reference's map moves by 0.2 or more
+    # over 20 draws of its parameters the reference's map moves by 0.6 or more
     assert found.shape != another.shape or float((found - another).abs().max()) > 1e-4, (
         f"{MAP} is the same for two different windows: it does not show what the network did."
     )
@@ -180,7 +192,8 @@ def test_heat_values(plot_attention):
     name="the curves are truth and forecast",
     points=2,
     hidden=True,
-    failure_message="Every coordinate's axes hold the true and the predicted curve over time in Lyapunov times, k * dt * 0.9056; "
+    failure_message="Every coordinate's axes hold the true and the predicted curve over time in "
+    "Lyapunov times, k * dt * 0.9056; "
     "the axes in space hold both curves (x, y, z).",
 )
 def test_curves(plot_forecast):
@@ -193,9 +206,15 @@ def test_curves(plot_forecast):
         found = [line for line in curves(ax) if line[0].numel() == 15]
         for label, wanted in [("true", truth[:, c]), ("predicted", prediction[:, c])]:
             ok = any(same(x, times) and same(y, wanted) for x, y in found)
-            assert ok, f"In {FORECAST}, the axes of coordinate {c} have no {label} curve over time in Lyapunov times."
-        assert ax.get_xlabel() and ax.get_ylabel(), f"In {FORECAST}, the axes of coordinate {c} need two labels."
-    lines = [torch.tensor([[float(v) for v in part] for part in line.get_data_3d()]) for line in space.get_lines()]
+            assert ok, (
+                f"In {FORECAST}, the axes of coordinate {c} have no {label} curve over time in Lyapunov times."
+            )
+        assert ax.get_xlabel() and ax.get_ylabel(), (
+            f"In {FORECAST}, the axes of coordinate {c} need two labels."
+        )
+    lines = [
+        torch.tensor([[float(v) for v in part] for part in line.get_data_3d()]) for line in space.get_lines()
+    ]
     put_away()
     for label, wanted in [("true", truth), ("predicted", prediction)]:
         ok = any(same(line.double(), wanted.T) for line in lines)
@@ -206,7 +225,8 @@ def test_curves(plot_forecast):
     name="the valid time is marked",
     points=1,
     hidden=True,
-    failure_message="ax.axvline at the valid time, in the unit of the axis, which is Lyapunov times; ValueError for shapes "
+    failure_message="ax.axvline at the valid time, in the unit of the axis, which is Lyapunov times; "
+    "ValueError for shapes "
     "that differ and for d = 2.",
 )
 def test_mark(plot_forecast):
@@ -218,11 +238,16 @@ def test_mark(plot_forecast):
     marks = [float(x[0]) for x, _ in curves(ax) if x.numel() == 2 and abs(float(x[0] - x[1])) < 1e-9]
     put_away()
     if marks and all(abs(mark - 0.5) < 1e-6 for mark in marks):
-        raise Mistake("marked_in_units_of_time", f"{FORECAST} marks 0.5, but the valid time is 0.4528 Lyapunov times.")
+        raise Mistake(
+            "marked_in_units_of_time", f"{FORECAST} marks 0.5, but the valid time is 0.4528 Lyapunov times."
+        )
     assert any(abs(mark - 5 * 0.1 * LYAPUNOV) < 1e-6 for mark in marks), (
-        f"{FORECAST} should have a vertical line at the valid time, 0.4528 Lyapunov times, but its vertical lines are at"
+        f"{FORECAST} should have a vertical line at the valid time, 0.4528 Lyapunov times, but its "
+        "vertical lines are at"
         f" {marks}."
     )
-    check_raises(ValueError, plot_forecast, prediction[:5], truth, 0.1, what=f"{FORECAST} of 5 samples for 12")
+    check_raises(
+        ValueError, plot_forecast, prediction[:5], truth, 0.1, what=f"{FORECAST} of 5 samples for 12"
+    )
     two = torch.ones(12, 2)
     check_raises(ValueError, plot_forecast, two, two, 0.1, what=f"{FORECAST} with d = 2")
