@@ -183,6 +183,7 @@ class Server:
             self.nodes[message["node"]] = Node(inputs, list(encoder.tensors))
         out = [_plain(tensor) for tensor in encoder.tensors]
         changed = [i for i, tensor in enumerate(inputs) if tensor._version != versions[i]]
+        changed += [i for i in _trained(inputs, tensors) if i not in changed]
         answer["changed"] = changed
         answer["advanced"] = list(generators)
         out += [inputs[i].detach() for i in changed] + [
@@ -260,6 +261,15 @@ def vector_jacobian(
         create_graph=create_graph,
         allow_unused=True,
     )
+
+
+def _trained(inputs: list[torch.Tensor], sent: list[torch.Tensor]) -> list[int]:
+    """Which parameters of a module that was given have other values now than were sent.
+
+    By value: fused optimizers and assignments to `.data` leave a tensor's version as it is.
+    """
+    pairs = enumerate(zip(inputs, sent, strict=True))
+    return [i for i, (own, value) in pairs if own is not value and not torch.equal(own, value)]
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

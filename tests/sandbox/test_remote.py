@@ -119,6 +119,10 @@ class Net(nn.Module):
     def count(self):
         return sum(p.numel() for p in self.parameters())
 
+def shrink(net):
+    for p in net.parameters():
+        p.data *= 0.5
+
 def train(net, x, y, steps=50):
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     losses = []
@@ -484,6 +488,15 @@ def test_a_module_passed_to_a_function_that_trains_it(names: Namespace):
     assert not torch.equal(net.out.weight, before)
     with torch.no_grad():
         assert (net(x) - x).square().mean().item() < losses[-1] * 1.01
+
+
+def test_parameters_changed_behind_autograds_back(names: Namespace):
+    """Fused optimizers and `.data` leave no trace in a tensor's version, but the test sees the new values."""
+    net = names.get("Net")(1)
+    before = net.out.weight.detach().clone()
+    names.get("shrink")(net)
+    assert torch.equal(net.out.weight, 0.5 * before)
+    assert torch.equal(net.state_dict()["out.weight"], 0.5 * before)
 
 
 def test_modules_called_by_their_parts(names: Namespace):
