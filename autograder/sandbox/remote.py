@@ -120,6 +120,7 @@ def invoke(
         result = decode(
             call.result, outputs, lambda tree: _handle(session, tree, outputs, call.differentiable, record)
         )
+        _write_back(call.lists, args, record)
     except WireError as error:
         raise BadAnswer(f"What `{name}` returned cannot be passed on: {error}.") from None
     except Exception as error:
@@ -131,6 +132,28 @@ def invoke(
     elif record is not None:
         session.recorder = [kept for kept in session.recorder if kept is not record]
     return result
+
+
+def _write_back(lists: Tree, arguments: Any, record: Record | None) -> None:
+    """What the student's code did to lists among the arguments is done here too."""
+    if not isinstance(lists, list):
+        raise WireError("malformed changes")
+    for index, tree in (_change(entry, arguments) for entry in lists):
+        new = decode(tree, [])
+        if not isinstance(new, list):
+            raise WireError("a list that became something else")
+        if record is not None:
+            record.lists[index] = new
+        arguments[index][:] = new
+
+
+def _change(entry: Any, arguments: Any) -> tuple[int, Tree]:
+    """A position among the arguments where a list is, and what it holds now."""
+    if not (isinstance(entry, list) and len(entry) == 2 and type(entry[0]) is int):
+        raise WireError("a malformed change")
+    if not (0 <= entry[0] < len(arguments) and type(arguments[entry[0]]) is list):
+        raise WireError("a change of something that is no list")
+    return entry[0], entry[1]
 
 
 def _record(outgoing: Outgoing, name: str, args: Any, kwargs: Any, module: RemoteModule | None) -> Record:

@@ -175,6 +175,7 @@ class Server:
         versions = [tensor._version for tensor in inputs]
         function = self._find(message["target"])
         label = type(function).__name__ if isinstance(function, (nn.Module, type)) else str(message["target"])
+        lists = plain_lists(args)
         with torch.set_grad_enabled(message["grad"]), self.operators.recording(label):
             result = function(*args, **kwargs)
         encoder = self._encoder()
@@ -185,6 +186,7 @@ class Server:
         changed = [i for i, tensor in enumerate(inputs) if tensor._version != versions[i]]
         answer["changed"] = changed
         answer["advanced"] = list(generators)
+        answer["lists"] = [[i, tree] for i, tree in plain_lists(args).items() if tree != lists.get(i)]
         out += [inputs[i].detach() for i in changed] + [
             generator.get_state() for generator in generators.values()
         ]
@@ -260,6 +262,18 @@ def vector_jacobian(
         create_graph=create_graph,
         allow_unused=True,
     )
+
+
+def plain_lists(arguments: tuple[Any, ...]) -> dict[int, Tree]:
+    """What those arguments hold that are lists of plain data, by position: asked before a call and after it."""
+    found = {}
+    for position, value in enumerate(arguments):
+        if type(value) is list:
+            encoder = Encoder()
+            tree = encoder.tree(value)
+            if not encoder.tensors:  # a tensor's own changes are told anyway
+                found[position] = tree
+    return found
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

@@ -54,6 +54,10 @@ def double_in_place(x, y=None):
     if y is not None:
         y += 1
 
+def shorten(ids, pairs):
+    del ids[1:]
+    return len(pairs)
+
 def sort_in_place(x):
     x.copy_(x.sort().values)
     return x
@@ -284,6 +288,13 @@ def test_changes_in_place_come_back(names: Namespace):
     names.get("double_in_place")(x, y=y)
     assert x.tolist() == [2.0, 2.0]
     assert y.tolist() == [1.0, 1.0]
+
+
+def test_changes_of_lists_come_back(names: Namespace):
+    """The same for lists of plain data, each by itself; a list that was left alone stays the same object's content."""
+    ids, pairs = [1, 2, 3], [(1, 2)]
+    assert names.get("shorten")(ids, pairs) == 1
+    assert (ids, pairs) == ([1], [(1, 2)])
 
 
 def test_a_changed_argument_that_is_returned(names: Namespace):
@@ -672,6 +683,11 @@ HOSTILE_CALLS: dict[str, Reply] = {
     "parameters a dict": answered({"h": {"number": 0, "parameters": {"w": 0}}}, [ONE]),
     "too many parameters": answered({"h": {"number": 0, "parameters": [["w", 0]] * 1001}}, [ONE]),
     "parameter named training": answered({"h": {"number": 0, "parameters": [["training", 0]]}}, [ONE]),
+    "lists not a list": answered(None, lists={"0": 1}),
+    "lists of no list": answered(None, lists=[[0, {"l": []}]]),
+    "lists beyond the arguments": answered(None, lists=[[7, {"l": []}]]),
+    "lists negative": answered(None, lists=[[-1, {"l": []}]]),
+    "lists in threes": answered(None, lists=[[0, {"l": []}, 0]]),
     "callback that was not offered": lambda message, inputs: ({"callback": 0, "arguments": {"l": []}}, []),
     "callback by name": lambda message, inputs: ({"callback": "eval", "arguments": {"l": []}}, []),
 }
@@ -684,6 +700,15 @@ def test_answers_that_break_the_rules(reply: Reply, hostile):
     with pytest.raises(BadAnswer):
         hostile(reply)(argument)
     assert argument.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("tree", [3, {"u": []}, {"l": 3}, {"l": [{"t": 0}]}, {"h": {"number": 0}}])
+def test_lists_that_come_back_as_something_else(tree: Any, hostile):
+    """A list stays a list of plain data, or as it was."""
+    argument = [1, 2]
+    with pytest.raises(BadAnswer):
+        hostile(answered(None, lists=[[0, tree]]))(argument)
+    assert argument == [1, 2]
 
 
 def test_an_honest_answer_passes_the_same_checks(hostile):
