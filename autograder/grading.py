@@ -105,6 +105,7 @@ class Judge:
         self._recipes = fixtures.load_recipes(assignment)
         self._drawings = figures.load_drawings(assignment)
         self._suite = suite.load(assignment, set(self._recipes))
+        self._data = assignment.data()
         self._forbidden = {question.name: matching(question.forbidden) for question in assignment.questions}
         self._watched = watchable(name for question in assignment.questions for name in question.forbidden)
         self._reference: dict[str, Any] | None = None
@@ -123,7 +124,9 @@ class Judge:
         """
         started = time.perf_counter()
         result = Result(submission.name, possible=self.assignment.possible, layers=self._sandbox.layers)
-        with Session(self._sandbox, _code(submission), _bounds(self.assignment), self._watched) as session:
+        with Session(
+            self._sandbox, _code(submission, self._data), _bounds(self.assignment), self._watched
+        ) as session:
             self._session = session
             names = [name for question in self.assignment.questions for name in question.defines]
             student = Namespace(session, lambda name: _why_missing(name, session, submission), names)
@@ -263,9 +266,11 @@ def broken(name: str, possible: float, error: BaseException) -> Result:
     )
 
 
-def _code(submission: Submission) -> Code:
+def _code(submission: Submission, data: dict[str, bytes]) -> Code:
+    """What is run, with the assignment's data files where the submission has none of these names."""
     cells = tuple((cell.source, cell.line) for cell in submission.cells)
-    return Code(cells, submission.main.rsplit("/", 1)[-1], submission.kind == "notebook", submission.files)
+    files = data | submission.files
+    return Code(cells, submission.main.rsplit("/", 1)[-1], submission.kind == "notebook", files)
 
 
 def _bounds(assignment: Assignment) -> Bounds:
