@@ -19,11 +19,14 @@ from autograder.figures import Figure
 from autograder.fixtures import Fixtures
 from autograder.sandbox.host import Bounds, Code, Sandbox
 from autograder.sandbox.operators import matching, watchable
-from autograder.sandbox.remote import Namespace
+from autograder.sandbox.remote import Elsewhere, Namespace
 from autograder.sandbox.session import CellError, Session, Usage
 from autograder.submission import Submission
 from autograder.suite import CaseResult, Outcome
 
+ELSEWHERE = (
+    "elsewhere"  # by this name a hidden test asks for a second process: elsewhere(function, *arguments)
+)
 NOT_IMPLEMENTED = "This question is not implemented yet."
 
 Progress = Callable[[str], None]
@@ -104,7 +107,7 @@ class Judge:
         self._sandbox = sandbox
         self._recipes = fixtures.load_recipes(assignment)
         self._drawings = figures.load_drawings(assignment)
-        self._suite = suite.load(assignment, set(self._recipes))
+        self._suite = suite.load(assignment, {ELSEWHERE, *self._recipes})
         self._data = assignment.data()
         self._forbidden = {question.name: matching(question.forbidden) for question in assignment.questions}
         self._watched = watchable(name for question in assignment.questions for name in question.forbidden)
@@ -124,12 +127,17 @@ class Judge:
         """
         started = time.perf_counter()
         result = Result(submission.name, possible=self.assignment.possible, layers=self._sandbox.layers)
-        with Session(
-            self._sandbox, _code(submission, self._data), _bounds(self.assignment), self._watched
-        ) as session:
+        with (
+            Session(
+                self._sandbox, _code(submission, self._data), _bounds(self.assignment), self._watched
+            ) as session,
+            Elsewhere(session) as elsewhere,
+        ):
             self._session = session
             names = [name for question in self.assignment.questions for name in question.defines]
-            student = Namespace(session, lambda name: _why_missing(name, session, submission), names)
+            student = Namespace(
+                session, lambda name: _why_missing(name, session, submission), names, {ELSEWHERE: elsewhere}
+            )
             namespace = self._fixtures(session, student, submission)
             self._used = {question.name: set() for question in self.assignment.questions}
             for hidden in (
@@ -243,7 +251,8 @@ class Judge:
     def _right_names(self) -> Fixtures:
         """The reference with its own artifacts, for tests in this process."""
         if self._right is None:
-            names, files = self._names_of_reference(), fixtures.reference_files(self.assignment)
+            names = {ELSEWHERE: _here, **self._names_of_reference()}
+            files = fixtures.reference_files(self.assignment)
             self._right = Fixtures(self.assignment, self._recipes, names, files)
         return self._right
 
@@ -251,6 +260,11 @@ class Judge:
         if self._reference is None:
             self._reference = diagnosis.load_reference(self.assignment)
         return self._reference
+
+
+def _here(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Stands for another process where the reference is run, which is trusted in this."""
+    return function(*args, **kwargs)
 
 
 def unreadable(name: str, possible: float, message: str) -> Result:

@@ -15,7 +15,7 @@ from torch import nn
 
 from autograder.sandbox.errors import BadAnswer, Died, NotDefined, StudentError, StudentFailure
 from autograder.sandbox.host import Bounds, Code
-from autograder.sandbox.remote import Namespace, RemoteFunction
+from autograder.sandbox.remote import Elsewhere, Namespace, RemoteFunction
 from autograder.sandbox.session import Session
 from autograder.sandbox.wire import Channel
 from autograder.work import Work
@@ -844,3 +844,49 @@ def test_objects_of_a_child_that_ended_say_so(start):
     for use in (lambda: net(torch.ones(1, 2)), lambda: tokenizer.words, lambda: out.sum().backward()):
         with pytest.raises(Died, match="has ended"):
             use()
+
+
+# ------------------------------------------------------------------------------------------------- another process
+
+ORDER = """
+import random
+
+def of_texts(words):
+    return list(set(words))
+
+def of_numbers(numbers):
+    return list(set(numbers))
+
+def of_chance(n):
+    return [random.random() for _ in range(n)]
+"""
+WORDS = ["lamp", "pier", "fog", "bell", "flag", "oil", "ink", "sea"]
+
+
+def test_another_process_hashes_texts_differently(start):
+    """A set of texts is in another order there; all else is as it is here, the random numbers too."""
+    names = start(ORDER)
+    with Elsewhere(names.session) as elsewhere:
+        names.session.seed(3)
+        here, there = names.get("of_texts")(WORDS), elsewhere(names.get("of_texts"), WORDS)
+        assert here != there
+        assert sorted(here) == sorted(there) == sorted(WORDS)
+        assert names.get("of_numbers")([5, 3, 8]) == elsewhere(names.get("of_numbers"), [5, 3, 8])
+        assert names.get("of_chance")(3) == elsewhere(names.get("of_chance"), 3)
+
+
+def test_another_process_that_ends_is_replaced(start):
+    """What happens there costs that call, and nothing here."""
+    names = start(ORDER + "import os\n\ndef leave():\n    os._exit(1)\n")
+    with Elsewhere(names.session) as elsewhere:
+        with pytest.raises(Died):
+            elsewhere(names.get("leave"))
+        assert elsewhere(names.get("of_numbers"), [1]) == [1]
+        assert names.get("of_numbers")([1]) == [1]
+        assert names.session.generation == 1
+
+
+def test_another_process_without_a_call_costs_nothing(sandbox, start):
+    """Nobody waits for what no test asks for."""
+    with Elsewhere(start(ORDER).session) as elsewhere:
+        assert elsewhere._session is None
