@@ -42,8 +42,8 @@ def changed(index, value):
 def test_exported_names():
     """Test authors import exactly these."""
     assert sorted(checks.__all__) == [
-        "Mistake", "check_close", "check_dtype", "check_equal", "check_gradients", "check_int", "check_parameters",
-        "check_raises", "check_shape", "check_tuple", "check_unchanged",
+        "Mistake", "Work", "check_close", "check_dtype", "check_equal", "check_gradients", "check_int",
+        "check_parameters", "check_raises", "check_shape", "check_tuple", "check_unchanged",
     ]  # fmt: skip
 
 
