@@ -149,8 +149,8 @@ def test_merges_of_merges(merge):
     "that one.",
 )
 def test_unchanged(pair_counts, merge):
-    ids = list(BANANA)
-    merge(ids, (97, 110), 256)
+    ids, expected = list(BANANA), merged(BANANA, (97, 110), 256)
+    check_equal(merge(ids, (97, 110), 256), expected, what="merge(ids, (97, 110), 256)")
     check_equal(ids, BANANA, what="ids after merge(ids, (97, 110), 256)")
-    pair_counts(ids)
+    check_equal(pair_counts(ids), counted(BANANA), what="pair_counts(ids)")
     check_equal(ids, BANANA, what="ids after pair_counts(ids)")

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from otter.test_files import test_case
 
-from autograder.checks import check_equal, check_raises
+from autograder.checks import Mistake, check_equal, check_raises
 
 OK_FORMAT = False
 name = "q3"
@@ -106,6 +106,8 @@ def test_decode_by_hand(decode):
     "merges were learned from.",
 )
 def test_ranks(encode):
+    what = 'encode("abc", [(98, 99), (97, 98), (97, 256)])'
+    check_equal(encode("abc", [(98, 99), (97, 98), (97, 256)]), [258], what=what)
     merges = learned(60)
     texts = [
         "the theatre keeps the lighthouse",
@@ -122,8 +124,6 @@ def test_ranks(encode):
     check_equal(
         encode("aaaaa", [(97, 97), (256, 256)]), [257, 97], what='encode("aaaaa", [(97, 97), (256, 256)])'
     )
-    what = 'encode("abc", [(98, 99), (97, 98), (97, 256)])'
-    check_equal(encode("abc", [(98, 99), (97, 98), (97, 256)]), [258], what=what)
 
 
 @test_case(
@@ -165,6 +165,14 @@ def test_invalid(decode):
         check_equal(decode(list(ids), list(merges)), expected, what=f"decode({ids}, {merges})")
 
 
+def outcome(decode, ids):
+    """The text that unknown ids are decoded to, if it is one."""
+    try:
+        return decode(list(ids), list(HAND))
+    except (ValueError, LookupError):
+        return None
+
+
 @test_case(
     name="ids that are unknown",
     points=2,
@@ -174,6 +182,13 @@ def test_invalid(decode):
 )
 def test_unknown(decode):
     check_equal(decode([258, 0, 255], HAND), "abc\x00\ufffd", what=f"decode([258, 0, 255], {HAND})")
+    last, left_out = outcome(decode, [-1]), outcome(decode, [97, 259, 98])
+    if last == "abc":
+        raise Mistake("negative_ids", f"decode([-1], {HAND}) must raise ValueError, but it returned 'abc'.")
+    if left_out == "ab":
+        raise Mistake(
+            "unknown_left_out", f"decode([97, 259, 98], {HAND}) must raise ValueError, but it returned 'ab'."
+        )
     for ids in ([259], [-1], [97, 98, 10**6], [-259, 97]):
         check_raises(ValueError, decode, ids, list(HAND), what=f"decode({ids}, {HAND})")
     check_raises(ValueError, decode, [256], [], what="decode([256], [])")
