@@ -18,6 +18,7 @@ else:
 
 _T = TypeVar("_T")
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")
+_CODE = (".py", ".ipynb")  # in a student's archive it could be taken for the solution
 
 
 class AssignmentError(ValueError):
@@ -103,7 +104,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Assignment:
-    """One assignment: what its TOML file says, and where its other files are."""
+    """One assignment: what its TOML file says, and where its other files are.
+
+    Attributes:
+        files: Names of data files that lie beside the reference, in the kit, and beside each submission.
+    """
 
     slug: str
     title: str
@@ -115,6 +120,7 @@ class Assignment:
     artifacts: tuple[Artifact, ...] = ()
     leaderboard: tuple[Metric, ...] = ()
     figures: tuple[Picture, ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -154,6 +160,10 @@ class Assignment:
     def rubric(self) -> Path:
         """How a person grades the written questions."""
         return self.folder / "rubric.md"
+
+    def data(self) -> dict[str, bytes]:
+        """The data files that a solution may read, by name."""
+        return {name: self.reference.with_name(name).read_bytes() for name in self.files}
 
     @property
     def possible(self) -> float:
@@ -221,7 +231,7 @@ def load(slug: str, root: Path | None = None) -> Assignment:
 
 def _assignment(slug: str, root: Path, document: Mapping[str, Any]) -> Assignment:
     required = {"title", "summary", "limits", "questions"}
-    optional = {"operators", "written", "artifacts", "leaderboard", "figures"}
+    optional = {"operators", "written", "artifacts", "leaderboard", "figures", "files"}
     _check_keys(document, required | optional, required, "the file")
     groups = {
         name: _texts(value, f"operators.{name}") for name, value in document.get("operators", {}).items()
@@ -238,6 +248,7 @@ def _assignment(slug: str, root: Path, document: Mapping[str, Any]) -> Assignmen
         artifacts=_records(Artifact, document.get("artifacts", []), "artifacts"),
         leaderboard=_records(Metric, document.get("leaderboard", []), "leaderboard"),
         figures=_records(Picture, document.get("figures", []), "figures"),
+        files=_texts(document.get("files", []), "files"),
     )
 
 
@@ -352,9 +363,14 @@ def _check_unique(names: Iterable[str], what: str) -> None:
 def _check_files(assignment: Assignment) -> None:
     expected = [assignment.test_file(question.name) for question in assignment.questions]
     rubric = [assignment.rubric] if assignment.written else []
+    if strange := [name for name in assignment.files if Path(name).name != name or name.endswith(_CODE)]:
+        raise AssignmentError(
+            f"files: {strange[0]!r} must be the plain name of a data file beside the reference."
+        )
     needed = [assignment.fixtures] if assignment.leaderboard else []
     needed += [assignment.drawings] if assignment.figures else []
     needed += [assignment.reference_artifact(artifact) for artifact in assignment.artifacts]
+    needed += [assignment.reference.with_name(name) for name in assignment.files]
     for path in (assignment.reference, *expected, assignment.misconceptions, *rubric, *needed):
         if not path.is_file():
             raise AssignmentError(f"{path.relative_to(assignment.root)} is missing.")

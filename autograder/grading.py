@@ -19,11 +19,14 @@ from autograder.figures import Figure
 from autograder.fixtures import Fixtures
 from autograder.sandbox.host import Bounds, Code, Sandbox
 from autograder.sandbox.operators import matching, watchable
-from autograder.sandbox.remote import Namespace
+from autograder.sandbox.remote import Elsewhere, Namespace
 from autograder.sandbox.session import CellError, Session, Usage
 from autograder.submission import Submission, answers
 from autograder.suite import CaseResult, Outcome
 
+ELSEWHERE = (
+    "elsewhere"  # by this name a hidden test asks for a second process: elsewhere(function, *arguments)
+)
 NOT_IMPLEMENTED = "This question is not implemented yet."
 
 Progress = Callable[[str], None]
@@ -106,7 +109,8 @@ class Judge:
         self._sandbox = sandbox
         self._recipes = fixtures.load_recipes(assignment)
         self._drawings = figures.load_drawings(assignment)
-        self._suite = suite.load(assignment, set(self._recipes))
+        self._suite = suite.load(assignment, {ELSEWHERE, *self._recipes})
+        self._data = assignment.data()
         self._forbidden = {question.name: matching(question.forbidden) for question in assignment.questions}
         self._watched = watchable(name for question in assignment.questions for name in question.forbidden)
         self._reference: dict[str, Any] | None = None
@@ -135,10 +139,17 @@ class Judge:
         started = time.perf_counter()
         result = Result(submission.name, possible=self.assignment.possible, layers=self._sandbox.layers)
         result.written = answers(submission, [question.name for question in self.assignment.written])
-        with Session(self._sandbox, _code(submission), _bounds(self.assignment), self._watched) as session:
+        with (
+            Session(
+                self._sandbox, _code(submission, self._data), _bounds(self.assignment), self._watched
+            ) as session,
+            Elsewhere(session) as elsewhere,
+        ):
             self._session = session
             names = [name for question in self.assignment.questions for name in question.defines]
-            student = Namespace(session, lambda name: _why_missing(name, session, submission), names)
+            student = Namespace(
+                session, lambda name: _why_missing(name, session, submission), names, {ELSEWHERE: elsewhere}
+            )
             namespace = self._fixtures(session, student, submission)
             self._used = {question.name: set() for question in asked}
             for file in self._suite.values():
@@ -271,7 +282,8 @@ class Judge:
     def _right_names(self) -> Fixtures:
         """The reference with its own artifacts, for tests in this process."""
         if self._right is None:
-            names, files = self._names_of_reference(), fixtures.reference_files(self.assignment)
+            names = {ELSEWHERE: _here, **self._names_of_reference()}
+            files = fixtures.reference_files(self.assignment)
             self._right = Fixtures(self.assignment, self._recipes, names, files)
         return self._right
 
@@ -298,6 +310,11 @@ def _waiting(case: Any) -> CaseResult:
     return CaseResult(case.name, case.hidden, case.points, Outcome.COULD_NOT_TELL, text=text, cause="stopped")
 
 
+def _here(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Stands for another process where the reference is run, which is trusted in this."""
+    return function(*args, **kwargs)
+
+
 def unreadable(name: str, possible: float, message: str) -> Result:
     """The result for a submission that cannot be read: 0 points and what to do."""
     return Result(name, status="failed", possible=possible, message=message)
@@ -311,9 +328,11 @@ def broken(name: str, possible: float, error: BaseException) -> Result:
     )
 
 
-def _code(submission: Submission) -> Code:
+def _code(submission: Submission, data: dict[str, bytes]) -> Code:
+    """What is run, with the assignment's data files where the submission has none of these names."""
     cells = tuple((cell.source, cell.line) for cell in submission.cells)
-    return Code(cells, submission.main.rsplit("/", 1)[-1], submission.kind == "notebook", submission.files)
+    files = data | submission.files
+    return Code(cells, submission.main.rsplit("/", 1)[-1], submission.kind == "notebook", files)
 
 
 def _bounds(assignment: Assignment) -> Bounds:

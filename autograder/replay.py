@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from autograder.sandbox.calls import ModuleState, Record
-from autograder.sandbox.serve import vector_jacobian
+from autograder.sandbox.serve import plain_lists, vector_jacobian
 
 # A misconception and a student with the same mistake differ by rounding: at most 4e-6 in float32 at these sizes
 # (CALIBRATION E1), 5e-15 in float64. The mildest wrong attention is 3.5e-3 away from a right one.
@@ -24,7 +24,7 @@ class Behaviour:
 
     error: str | None
     result: Any
-    changed: dict[int, torch.Tensor]
+    changed: dict[int | str, Any]
     gradients: list[list[torch.Tensor | None]]
     detached: list[bool]
 
@@ -33,7 +33,8 @@ def observed(record: Record) -> Behaviour:
     """What the student's code did in this call."""
     gradients = [found for _, found in record.gradients]
     detached = [not output.requires_grad for output in record.outputs]
-    return Behaviour(record.error, record.result, record.changed, gradients, detached)
+    changed = _named(record.lists) | {i: tensor for i, tensor in record.changed.items()}
+    return Behaviour(record.error, record.result, changed, gradients, detached)
 
 
 def replay(record: Record, implementation: Callable[..., Any]) -> Behaviour:
@@ -58,6 +59,7 @@ def _replay(record: Record, implementation: Callable[..., Any]) -> Behaviour:
             _restore(state, state.module, tensors)
         function = _part(record, implementation, tensors) if record.instance is not None else implementation
         args, kwargs = _substituted((record.arguments, record.keywords), record, tensors)
+        lists = plain_lists(args)
         with torch.set_grad_enabled(record.grad_enabled):
             result = function(*args, **kwargs)
     except Exception as error:
@@ -65,9 +67,17 @@ def _replay(record: Record, implementation: Callable[..., Any]) -> Behaviour:
     if isinstance(result, nn.Module):
         return Behaviour(None, result, {}, [], [])
     outputs = tensors_in(result)
-    changed = {i: t for i, t in enumerate(tensors) if not same(t.detach(), record.tensors[i].detach())}
+    changed: dict[int | str, Any] = {
+        i: t for i, t in enumerate(tensors) if not same(t.detach(), record.tensors[i].detach())
+    }
+    changed |= _named({i: args[i] for i, tree in plain_lists(args).items() if tree != lists.get(i)})
     gradients = [_gradient(outputs, tensors, cotangents) for cotangents, _ in record.gradients]
     return Behaviour(None, result, changed, gradients, [not output.requires_grad for output in outputs])
+
+
+def _named(lists: dict[int, list[Any]]) -> dict[int | str, Any]:
+    """Lists among the arguments that were changed, by keys that no tensor has."""
+    return {f"argument {index}": value for index, value in lists.items()}
 
 
 def _part(record: Record, implementation: Callable[..., Any], tensors: list[torch.Tensor]) -> nn.Module:

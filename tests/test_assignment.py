@@ -63,6 +63,29 @@ def test_two_questions_may_judge_one_name(root: Path):
     assert set(first.defines) & set(second.defines) == {"Gate"}
 
 
+def test_data_files_lie_beside_the_reference(root: Path):
+    """They are named in the file, and read from there."""
+    assert assignment.load("mini", root).data() == {}
+    (root / "reference" / "story.txt").write_bytes(b"Once")
+    edit(root, 'title = "A softmax and a gate"', 'title = "A softmax"\nfiles = ["story.txt"]')
+    assert assignment.load("mini", root).data() == {"story.txt": b"Once"}
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("story.txt", r"reference/story.txt is missing"),
+        ("../story.txt", r"'../story.txt' must be the plain name of a data file"),
+        ("helper.py", r"'helper.py' must be the plain name of a data file"),
+    ],
+)
+def test_data_files_that_cannot_be(root: Path, name: str, complaint: str):
+    """One that is not there, one from elsewhere, and one that could be taken for a solution."""
+    edit(root, 'title = "A softmax and a gate"', f'title = "A softmax"\nfiles = ["{name}"]')
+    with pytest.raises(AssignmentError, match=complaint):
+        assignment.load("mini", root)
+
+
 def test_paths_stand_beside_each_other():
     """The layout of the project is known in one place."""
     mini = assignment.load("mini", SAMPLE)

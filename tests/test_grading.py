@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from autograder import submission
 from autograder.assignment import load
 from autograder.grading import Judge
 from autograder.sandbox.host import Sandbox
+from tests.build_submissions import archive
 
 SAMPLE = load("mini", Path(__file__).parent / "data" / "sample")
 RIGHT = SAMPLE.reference.read_text(encoding="utf-8")
@@ -96,6 +98,25 @@ def test_many_errors_are_counted(graded):
     )
     assert lines[1] == "- mini.py, line 2: ZeroDivisionError: division by zero"
     assert lines[-1] == "- and 3 more"
+
+
+def test_data_files_lie_beside_a_submission(tmp_path):
+    """A script by itself finds what the kit shipped with it; one that brings its own finds that."""
+    root = shutil.copytree(SAMPLE.root, tmp_path / "root")
+    (root / "reference" / "story.txt").write_text("Once")
+    path = root / "assignments" / "mini" / "assignment.toml"
+    path.write_text('files = ["story.txt"]\n' + path.read_text())
+    found = load("mini", root)
+    printing = (RIGHT + "\n# %%\nprint('It says', open('story.txt').read())\n").encode()
+    with Sandbox() as sandbox:
+        judge = Judge(found, sandbox)
+        for name, content in (
+            ("mini.py", printing),
+            ("own.zip", archive({"mini.py": printing, "story.txt": "Twice"})),
+        ):
+            (tmp_path / name).write_bytes(content)
+            result = judge.grade(submission.read(tmp_path / name, name, found))
+            assert f"It says {'Once' if name == 'mini.py' else 'Twice'}" in result.usage.output
 
 
 def test_nothing_is_shared_between_submissions(graded):

@@ -82,6 +82,15 @@ def test_files_of_a_kit(mini: Assignment):
     ]
 
 
+def test_data_files_are_shipped(mini: Assignment):
+    """Byte by byte, and the way to them on Colab is said."""
+    (mini.root / "reference" / "story.txt").write_bytes(b"Once\r\n\xff")
+    edit(mini.folder / "assignment.toml", "[limits]", 'files = ["story.txt"]\n\n[limits]')
+    built = kit.build(assignment.load("mini", mini.root))
+    assert built["story.txt"] == b"Once\r\n\xff"
+    assert b"upload the folder `tests` and `story.txt` next to the notebook" in built["README.md"]
+
+
 # --------------------------------------------------------------------------------------------------------- secrets
 
 

@@ -3,6 +3,7 @@
 from autograder.checks.compare import (
     check_close,
     check_dtype,
+    check_equal,
     check_gradients,
     check_int,
     check_parameters,
@@ -19,6 +20,7 @@ __all__ = [
     "Work",
     "check_close",
     "check_dtype",
+    "check_equal",
     "check_gradients",
     "check_int",
     "check_parameters",

@@ -74,6 +74,25 @@ def check_int(found: object, expected: int, *, what: str) -> None:
         raise AssertionError(f"{what} is {found}, but {expected} was expected.")
 
 
+def check_equal(found: object, expected: object, *, what: str) -> None:
+    """Pass if `found` is the plain value `expected`: a text, or a list or dict of numbers."""
+    check_returned(found, what=what)
+    if not isinstance(found, type(expected)):
+        kind = type(expected).__name__
+        raise AssertionError(
+            f"{what} returned a value of type {type(found).__name__}, but a {kind} was expected."
+        )
+    if found == expected:
+        return
+    shown = [text if len(text) <= 120 else f"{text[:117]}..." for text in (repr(found), repr(expected))]
+    verdict = f"{what} is {shown[0]}, but {shown[1]} was expected."
+    if isinstance(found, Sequence) and isinstance(expected, Sequence) and len(expected) > 8:
+        pairs = enumerate(zip(found, expected, strict=False))
+        place = next((i for i, (one, other) in pairs if one != other), min(len(found), len(expected)))
+        verdict += f" They differ from place {place} on."
+    raise AssertionError(verdict)
+
+
 def check_tuple(found: object, names: Sequence[str], *, what: str) -> Sequence[object]:
     """Pass if `found` is a tuple (or list) with one item for each name; it is returned."""
     check_returned(found, what=what)

@@ -25,7 +25,7 @@ def build(assignment: Assignment) -> dict[str, bytes]:
             for question in assignment.questions
         },
     }
-    return {path: text.encode("utf-8") for path, text in texts.items()}
+    return assignment.data() | {path: text.encode("utf-8") for path, text in texts.items()}
 
 
 def write(assignment: Assignment) -> Path:

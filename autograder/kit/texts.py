@@ -90,7 +90,7 @@ on one processor core, without a network, with {call:g} seconds for one call and
 - *returned None*: the `...` is still there, or a `return` is missing.
 - *is not defined*, or a result that cannot be: restart the kernel and run all cells.
 - Try the smallest example that you can do by hand, and print the shape of every intermediate result.
-- On Colab: upload the folder `tests` next to the notebook, then run its first two code cells.
+- On Colab: upload {beside} next to the notebook, then run its first two code cells.
 - On Windows, if `otter check` stops with a `UnicodeDecodeError`: run `set PYTHONUTF8=1` first.
 """
 
@@ -119,6 +119,7 @@ def readme(assignment: Assignment) -> str:
         upload=_upload(assignment),
         rows="\n".join(f"| {row.name} {row.title} | {row.points:g} |" for row in rows),
         by_hand=f" A person grades {written}." if written else "",
+        beside=" and ".join(["the folder `tests`", *(f"`{name}`" for name in assignment.files)]),
         call=assignment.limits.call_seconds,
         total=assignment.limits.total_seconds,
     )

@@ -44,6 +44,7 @@ class Record:
         default_dtype: torch's, at that time.
         error: name of the exception's type that the student's code raised.
         changed: arguments (by position among the tensors) that the call modified, with their new values.
+        lists: arguments (by position) that are lists and that the call modified, with what they hold now.
         gradients: pairs of output cotangents and input cotangents of each backward pass.
         instance: for a call of a module, the record of its construction.
         state: for a call of a module, what it was like.
@@ -62,6 +63,7 @@ class Record:
     outputs: list[torch.Tensor] = field(default_factory=list)
     error: str | None = None
     changed: dict[int, torch.Tensor] = field(default_factory=dict)
+    lists: dict[int, list[Any]] = field(default_factory=dict)
     gradients: list[tuple[list[torch.Tensor | None], list[torch.Tensor | None]]] = field(default_factory=list)
     instance: Record | None = None
     state: ModuleState | None = None
@@ -95,6 +97,7 @@ class Call:
     wants_grad: bool = False
     handle: NodeHandle | None = None
     result: Tree = None
+    lists: Tree = None
     differentiable: list[bool] = field(default_factory=list)
 
     def run(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -106,7 +109,7 @@ class Call:
             "modules": self.modules, "generators": self.generators, "grad": torch.is_grad_enabled() or self.wants_grad,
         }  # fmt: skip
         answer, tensors = session.request(message, inputs)
-        self.result = answer.get("result")
+        self.result, self.lists = answer.get("result"), answer.get("lists", [])
         outputs = self._split(answer, inputs, tensors)
         self.differentiable = [tensor.requires_grad for tensor in outputs]
         return [tensor.detach() for tensor in outputs]

@@ -99,6 +99,8 @@ class Sandbox:
         ready = answer(self._control)
         self.reasons: dict[str, str] = ready["layers"]
         self.layers = layers.active(self.reasons, without)
+        self._without = without
+        self._other: Sandbox | None = None
         self._base = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._base.chmod(0o711)  # a submission's own user passes through, but can't list who else is here
         self._owner = open(self._base / _OWNER, "x", opener=_private)  # noqa: SIM115  held as long as this process lives
@@ -113,9 +115,19 @@ class Sandbox:
 
     def close(self) -> None:
         """Ends the zygote and all children, and removes their folders."""
+        if self._other is not None:
+            self._other.close()
         self._zygote.stop()
         remove(self._base)
         self._owner.close()
+
+    @property
+    def other(self) -> Sandbox:
+        """A second sandbox, in which texts and bytes hash differently; it starts when it is first asked for."""
+        if self._other is None:
+            self._other = Sandbox(launch(hash_seed="1"), self._without)
+            self._other._children = layers.UIDS_PER_GRADER // 2  # its users are none of those in use here
+        return self._other
 
     def spawn(self, bounds: Bounds, code: Code, output: int) -> tuple[int, Path, Channel]:
         """Starts a confined child in a folder of its own that holds the code's files.

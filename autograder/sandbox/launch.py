@@ -30,16 +30,19 @@ _PASSED_ON = ("PATH", "PYTHONPATH", "HOME")  # nothing else of the TA's environm
 class Launched:
     """A zygote that serves the process that started it.
 
+    Args:
+        hash_seed: decides how texts and bytes hash, and so in which order sets of them are.
+
     Attributes:
         control: our end of its control socket.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hash_seed: str) -> None:
         self.control, theirs = socket.socketpair()
         self._process = subprocess.Popen(
             _command("socket", theirs.fileno()),
             pass_fds=[theirs.fileno()],
-            env=_environment(),
+            env={**_environment(), "PYTHONHASHSEED": hash_seed},
             cwd="/",
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C in the terminal reaches the judge alone
@@ -71,14 +74,17 @@ class Parent:
 Zygote = Launched | Parent
 
 
-def launch() -> Launched:
+def launch(hash_seed: str = _ENVIRONMENT["PYTHONHASHSEED"]) -> Launched:
     """Starts a zygote.
+
+    Args:
+        hash_seed: as Python's PYTHONHASHSEED.
 
     Raises:
         SandboxError: the process could not be started.
     """
     try:
-        return Launched()
+        return Launched(hash_seed)
     except OSError as error:
         raise SandboxError(f"the fork server could not be started: {error}") from error
 

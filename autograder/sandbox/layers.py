@@ -35,7 +35,7 @@ _ADDRESS_SLACK = (
     1 << 30
 )  # 16 Python threads reserve 72 MB each: RLIMIT_AS at the memory limit alone forbids them
 _OPEN_FILES = 256
-_FIRST_UID, _UIDS_PER_GRADER, _GRADERS = 10_000, 2000, 25  # below 65 536: rootless containers map no more
+_FIRST_UID, UIDS_PER_GRADER, _GRADERS = 10_000, 2000, 25  # below 65 536: rootless containers map no more
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Confinement:
 
 def uid_for(number: int) -> int:
     """A user id for the n-th child of this grader; graders that run side by side rarely share any."""
-    return _FIRST_UID + os.getpid() % _GRADERS * _UIDS_PER_GRADER + number % _UIDS_PER_GRADER
+    return _FIRST_UID + os.getpid() % _GRADERS * UIDS_PER_GRADER + number % UIDS_PER_GRADER
 
 
 def interpreter_paths() -> list[str]:

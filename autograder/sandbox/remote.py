@@ -120,6 +120,7 @@ def invoke(
         result = decode(
             call.result, outputs, lambda tree: _handle(session, tree, outputs, call.differentiable, record)
         )
+        _write_back(call.lists, args, record)
     except WireError as error:
         raise BadAnswer(f"What `{name}` returned cannot be passed on: {error}.") from None
     except Exception as error:
@@ -131,6 +132,28 @@ def invoke(
     elif record is not None:
         session.recorder = [kept for kept in session.recorder if kept is not record]
     return result
+
+
+def _write_back(lists: Tree, arguments: Any, record: Record | None) -> None:
+    """What the student's code did to lists among the arguments is done here too."""
+    if not isinstance(lists, list):
+        raise WireError("malformed changes")
+    for index, tree in (_change(entry, arguments) for entry in lists):
+        new = decode(tree, [])
+        if not isinstance(new, list):
+            raise WireError("a list that became something else")
+        if record is not None:
+            record.lists[index] = new
+        arguments[index][:] = new
+
+
+def _change(entry: Any, arguments: Any) -> tuple[int, Tree]:
+    """A position among the arguments where a list is, and what it holds now."""
+    if not (isinstance(entry, list) and len(entry) == 2 and type(entry[0]) is int):
+        raise WireError("a malformed change")
+    if not (0 <= entry[0] < len(arguments) and type(arguments[entry[0]]) is list):
+        raise WireError("a change of something that is no list")
+    return entry[0], entry[1]
 
 
 def _record(outgoing: Outgoing, name: str, args: Any, kwargs: Any, module: RemoteModule | None) -> Record:
@@ -268,6 +291,36 @@ class RemoteFunction:
         return invoke(self._session, self._target, self.__name__, args, kwargs)
 
 
+class Elsewhere:
+    """Calls a student's function in another process, for tests of what must be the same in every run of Python.
+
+    There the cells run anew, and texts and bytes hash differently, so that sets of them are in another order. It starts
+    when a test first asks for it.
+
+    Args:
+        session: the submission.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._first = session
+        self._session: Session | None = None
+
+    def __enter__(self) -> Elsewhere:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._session is not None:
+            self._session.close()
+
+    def __call__(self, function: RemoteFunction, *args: Any, **kwargs: Any) -> Any:
+        """What `function(*args, **kwargs)` gives there, with the random numbers that the test began with."""
+        if self._session is None:
+            first = self._first
+            self._session = Session(first.sandbox.other, first.code, first.bounds, first.watched)
+        self._session.seed(self._first._seed)
+        return RemoteFunction(self._session, function.__name__)(*args, **kwargs)
+
+
 class RemoteModule(nn.Module):
     """An instance of a student's `nn.Module`; submodules are reached by the same names.
 
@@ -372,12 +425,18 @@ class Namespace(dict[str, Any]):
         session: the submission.
         explain: given a name that is missing, says more about why.
         expected: names that will be asked for, looked up together to save messages.
+        offered: names that the grader itself gives to tests.
     """
 
     def __init__(
-        self, session: Session, explain: Callable[[str], str] = lambda name: "", expected: Iterable[str] = ()
+        self,
+        session: Session,
+        explain: Callable[[str], str] = lambda name: "",
+        expected: Iterable[str] = (),
+        offered: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        self._offered = offered or {}
         self._session, self._explain, self._expected = session, explain, set(expected)
         self._found: dict[str, str] = {}
         self._generation = 0
@@ -388,6 +447,8 @@ class Namespace(dict[str, Any]):
         Raises:
             NotDefined: the submission has no such name.
         """
+        if name in self._offered:
+            return self._offered[name]
         kind = self._look_up(name)
         if kind == "function":
             return RemoteFunction(self._session, name)

@@ -175,6 +175,7 @@ class Server:
         versions = [tensor._version for tensor in inputs]
         function = self._find(message["target"])
         label = type(function).__name__ if isinstance(function, (nn.Module, type)) else str(message["target"])
+        lists = plain_lists(args)
         with torch.set_grad_enabled(message["grad"]), self.operators.recording(label):
             result = function(*args, **kwargs)
         encoder = self._encoder()
@@ -186,6 +187,7 @@ class Server:
         changed += [i for i in _trained(inputs, tensors) if i not in changed]
         answer["changed"] = changed
         answer["advanced"] = list(generators)
+        answer["lists"] = [[i, tree] for i, tree in plain_lists(args).items() if tree != lists.get(i)]
         out += [inputs[i].detach() for i in changed] + [
             generator.get_state() for generator in generators.values()
         ]
@@ -270,6 +272,18 @@ def _trained(inputs: list[torch.Tensor], sent: list[torch.Tensor]) -> list[int]:
     """
     pairs = enumerate(zip(inputs, sent, strict=True))
     return [i for i, (own, value) in pairs if own is not value and not torch.equal(own, value)]
+
+
+def plain_lists(arguments: tuple[Any, ...]) -> dict[int, Tree]:
+    """What those arguments hold that are lists of plain data, by position: asked before a call and after it."""
+    found = {}
+    for position, value in enumerate(arguments):
+        if type(value) is list:
+            encoder = Encoder()
+            tree = encoder.tree(value)
+            if not encoder.tensors:  # a tensor's own changes are told anyway
+                found[position] = tree
+    return found
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

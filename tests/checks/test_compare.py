@@ -1,6 +1,7 @@
 """The messages that students read, to the letter; and that each check can pass as well as fail."""
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from autograder import checks
 from autograder.checks import (
     check_close,
     check_dtype,
+    check_equal,
     check_gradients,
     check_int,
     check_parameters,
@@ -40,8 +42,8 @@ def changed(index, value):
 def test_exported_names():
     """Test authors import exactly these."""
     assert sorted(checks.__all__) == [
-        "check_close", "check_dtype", "check_gradients", "check_int", "check_parameters", "check_raises", "check_shape",
-        "check_tuple", "check_unchanged",
+        "Mistake", "Work", "check_close", "check_dtype", "check_equal", "check_gradients", "check_int",
+        "check_parameters", "check_raises", "check_shape", "check_tuple", "check_unchanged",
     ]  # fmt: skip
 
 
@@ -208,6 +210,35 @@ def test_check_raises_passes_for_subclasses():
         pass
 
     check_raises(ValueError, fail_with(ShapeError("sizes differ")), what="f()")
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "text"),
+    [
+        (None, [], "f(x) returned None: it is not implemented yet, or its return statement is missing."),
+        ((1,), [1], "f(x) returned a value of type tuple, but a list was expected."),
+        ([2], [1], "f(x) is [2], but [1] was expected."),
+        ("ab", "a", "f(x) is 'ab', but 'a' was expected."),
+        ({}, {(1, 2): 3}, "f(x) is {}, but {(1, 2): 3} was expected."),
+        (
+            [0] * 60,
+            [0] * 59 + [1],
+            f"f(x) is [{'0, ' * 38}0,..., but [{'0, ' * 38}0,... was expected. They differ from place 59 on.",
+        ),
+        ([0] * 9, [0] * 10, f"f(x) is {[0] * 9}, but {[0] * 10} was expected. They differ from place 9 on."),
+    ],
+    ids=["none", "type", "list", "text", "dict", "long", "too short"],
+)
+def test_check_equal_fails(found, expected, text):
+    """Both values are shown, long ones shortened, and where the difference begins."""
+    assert message(check_equal, found, expected, what="f(x)") == text
+
+
+def test_check_equal_passes():
+    """Equal values of the type or of one made from it."""
+    check_equal([1, 2], [1, 2], what="f(x)")
+    check_equal(Counter("aa"), {"a": 2}, what="f(x)")
+    check_equal("", "", what="f(x)")
 
 
 def test_check_unchanged():

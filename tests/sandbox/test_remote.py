@@ -15,7 +15,7 @@ from torch import nn
 
 from autograder.sandbox.errors import BadAnswer, Died, NotDefined, StudentError, StudentFailure
 from autograder.sandbox.host import Bounds, Code
-from autograder.sandbox.remote import Namespace, RemoteFunction
+from autograder.sandbox.remote import Elsewhere, Namespace, RemoteFunction
 from autograder.sandbox.session import Session
 from autograder.sandbox.wire import Channel
 from autograder.work import Work
@@ -53,6 +53,10 @@ def double_in_place(x, y=None):
     x.mul_(2)
     if y is not None:
         y += 1
+
+def shorten(ids, pairs):
+    del ids[1:]
+    return len(pairs)
 
 def sort_in_place(x):
     x.copy_(x.sort().values)
@@ -288,6 +292,13 @@ def test_changes_in_place_come_back(names: Namespace):
     names.get("double_in_place")(x, y=y)
     assert x.tolist() == [2.0, 2.0]
     assert y.tolist() == [1.0, 1.0]
+
+
+def test_changes_of_lists_come_back(names: Namespace):
+    """The same for lists of plain data, each by itself; a list that was left alone stays the same object's content."""
+    ids, pairs = [1, 2, 3], [(1, 2)]
+    assert names.get("shorten")(ids, pairs) == 1
+    assert (ids, pairs) == ([1], [(1, 2)])
 
 
 def test_a_changed_argument_that_is_returned(names: Namespace):
@@ -685,6 +696,11 @@ HOSTILE_CALLS: dict[str, Reply] = {
     "parameters a dict": answered({"h": {"number": 0, "parameters": {"w": 0}}}, [ONE]),
     "too many parameters": answered({"h": {"number": 0, "parameters": [["w", 0]] * 1001}}, [ONE]),
     "parameter named training": answered({"h": {"number": 0, "parameters": [["training", 0]]}}, [ONE]),
+    "lists not a list": answered(None, lists={"0": 1}),
+    "lists of no list": answered(None, lists=[[0, {"l": []}]]),
+    "lists beyond the arguments": answered(None, lists=[[7, {"l": []}]]),
+    "lists negative": answered(None, lists=[[-1, {"l": []}]]),
+    "lists in threes": answered(None, lists=[[0, {"l": []}, 0]]),
     "callback that was not offered": lambda message, inputs: ({"callback": 0, "arguments": {"l": []}}, []),
     "callback by name": lambda message, inputs: ({"callback": "eval", "arguments": {"l": []}}, []),
 }
@@ -697,6 +713,15 @@ def test_answers_that_break_the_rules(reply: Reply, hostile):
     with pytest.raises(BadAnswer):
         hostile(reply)(argument)
     assert argument.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("tree", [3, {"u": []}, {"l": 3}, {"l": [{"t": 0}]}, {"h": {"number": 0}}])
+def test_lists_that_come_back_as_something_else(tree: Any, hostile):
+    """A list stays a list of plain data, or as it was."""
+    argument = [1, 2]
+    with pytest.raises(BadAnswer):
+        hostile(answered(None, lists=[[0, tree]]))(argument)
+    assert argument == [1, 2]
 
 
 def test_an_honest_answer_passes_the_same_checks(hostile):
@@ -832,3 +857,49 @@ def test_objects_of_a_child_that_ended_say_so(start):
     for use in (lambda: net(torch.ones(1, 2)), lambda: tokenizer.words, lambda: out.sum().backward()):
         with pytest.raises(Died, match="has ended"):
             use()
+
+
+# ------------------------------------------------------------------------------------------------- another process
+
+ORDER = """
+import random
+
+def of_texts(words):
+    return list(set(words))
+
+def of_numbers(numbers):
+    return list(set(numbers))
+
+def of_chance(n):
+    return [random.random() for _ in range(n)]
+"""
+WORDS = ["lamp", "pier", "fog", "bell", "flag", "oil", "ink", "sea"]
+
+
+def test_another_process_hashes_texts_differently(start):
+    """A set of texts is in another order there; all else is as it is here, the random numbers too."""
+    names = start(ORDER)
+    with Elsewhere(names.session) as elsewhere:
+        names.session.seed(3)
+        here, there = names.get("of_texts")(WORDS), elsewhere(names.get("of_texts"), WORDS)
+        assert here != there
+        assert sorted(here) == sorted(there) == sorted(WORDS)
+        assert names.get("of_numbers")([5, 3, 8]) == elsewhere(names.get("of_numbers"), [5, 3, 8])
+        assert names.get("of_chance")(3) == elsewhere(names.get("of_chance"), 3)
+
+
+def test_another_process_that_ends_is_replaced(start):
+    """What happens there costs that call, and nothing here."""
+    names = start(ORDER + "import os\n\ndef leave():\n    os._exit(1)\n")
+    with Elsewhere(names.session) as elsewhere:
+        with pytest.raises(Died):
+            elsewhere(names.get("leave"))
+        assert elsewhere(names.get("of_numbers"), [1]) == [1]
+        assert names.get("of_numbers")([1]) == [1]
+        assert names.session.generation == 1
+
+
+def test_another_process_without_a_call_costs_nothing(sandbox, start):
+    """Nobody waits for what no test asks for."""
+    with Elsewhere(start(ORDER).session) as elsewhere:
+        assert elsewhere._session is None
