@@ -40,10 +40,10 @@ _UNSEEN = [f"{question}=64" for question in _OPERANDS if _is_held_out(question)]
 
 
 def _new(TinyGPT, sizes):
-    """A model in eval mode, or an error that says that there is none."""
+    """A model, or an error that says that there is none."""
     model = TinyGPT(*sizes)
     assert isinstance(model, torch.nn.Module), "TinyGPT is not implemented yet: it is to be an nn.Module."
-    return model.eval()
+    return model
 
 
 def _logits(model, ids):
@@ -52,8 +52,12 @@ def _logits(model, ids):
         found = model(ids)
     assert found is not None, "forward of TinyGPT returned None: it is not implemented yet."
     shape = (*ids.shape, 15)
-    assert isinstance(found, torch.Tensor), f"forward of TinyGPT returned a value of type {type(found).__name__}."
-    assert tuple(found.shape) == shape, f"The logits have shape {tuple(found.shape)}, but {shape} was expected."
+    assert isinstance(found, torch.Tensor), (
+        f"forward of TinyGPT returned a value of type {type(found).__name__}."
+    )
+    assert tuple(found.shape) == shape, (
+        f"The logits have shape {tuple(found.shape)}, but {shape} was expected."
+    )
     return found.double()
 
 
@@ -83,8 +87,18 @@ def held_out_scores(TinyGPT, trained):
     over in one call, the short ones first, so that nothing a model may remember of one call helps in a later one.
     """
     model = _new(TinyGPT, SIZES)
-    model.load_state_dict(trained["state"])
-    return _scores(model)
+    _load(model, trained["state"])
+    return _scores(model.eval())
+
+
+def _load(model, state):
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise AssertionError(
+            f"The trained weights do not fit TinyGPT{SIZES}: was the file written by another version of your model?"
+            f" {str(error)[:500]}"
+        ) from None
 
 
 def _scores(model):
@@ -96,7 +110,7 @@ def _scores(model):
     total, count, right = 0.0, 0, {}
     for _, rows in sorted(by_length.items()):
         numbers, prefixes, targets = zip(*rows, strict=True)
-        logits = _logits(model.eval(), torch.tensor(prefixes))[:, -1]
+        logits = _logits(model, torch.tensor(prefixes))[:, -1]
         losses = torch.nn.functional.cross_entropy(logits, torch.tensor(targets), reduction="none")
         hits = logits.argmax(-1) == torch.tensor(targets)
         total, count = total + losses.sum().item(), count + len(rows)
@@ -113,27 +127,27 @@ def held_out_perplexity(held_out_scores):
 
 def untrained_scores(TinyGPT):
     """The same scores for a model of random weights: what an answer owes to the code instead of the weights."""
-    return _scores(_new(TinyGPT, SIZES))
+    return _scores(_new(TinyGPT, SIZES).eval())
 
 
 def example_maps(TinyGPT, attention_maps, trained):
     """The attention maps of the trained model for one solved problem."""
     model = _new(TinyGPT, SIZES)
-    model.load_state_dict(trained["state"])
-    return attention_maps(model, torch.tensor(_ids("27+38=65;")))
+    _load(model, trained["state"])
+    return attention_maps(model.eval(), torch.tensor(_ids("27+38=65;")))
 
 
 # ------------------------------------------------------------------------------------------------- short trainings
 
 
 def short_training(TinyGPT, train):
-    """100 updates of a small model on the made-up problems: its record, and what the model then predicts.
+    """200 updates of a small model on the made-up problems: its record, and what the model then predicts.
 
     The loss on what was learned, and on what was not, is taken of whole texts: a model that looks ahead is the business
     of another question.
     """
     model = _new(TinyGPT, SMALL)
-    history = train(model, _LEARNED + _UNSEEN, 100, 0)
+    history = train(model, _LEARNED + _UNSEEN, 200, 0)
     model.eval()
     learned, unseen = (torch.tensor([_ids(p + ";") for p in part]) for part in (_LEARNED, _UNSEEN))
     spectra = [
@@ -158,12 +172,12 @@ def repeated_trainings(TinyGPT, train):
     """All parameters after five updates from one start: with seed 1, with seed 1 again, with seed 2; and the start."""
     model = _new(TinyGPT, SMALL)
     start = [parameter.detach().clone() for parameter in model.parameters()]
-    problems = [problem for problem in _all_problems()[::9]]
+    problems = _all_problems()[::9]
     ends = [torch.cat([p.flatten() for p in start])]
     for seed in (1, 1, 2):
         with torch.no_grad():
             for parameter, value in zip(model.parameters(), start, strict=True):
                 parameter.copy_(value)
-        train(model.train(), problems, 5, seed)
+        train(model, problems, 5, seed)
         ends.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     return dict(zip(("start", "first", "again", "other"), ends, strict=True))
