@@ -1,8 +1,8 @@
 """Known wrong answers, each right but for one thing, with its name and a hint.
 
-The grader uses them three ways: the suite must catch each one, the feedback names the one that a student's answer
-equals or behaves like, and the class report counts them. First come the right steps, which they share; then, question by
-question, what goes wrong.
+The grader uses them three ways: the suite must catch each one, the feedback names the one that a student's
+answer equals or behaves like, and the class report counts them. First come the right steps, which they share;
+then, question by question, what goes wrong.
 """
 
 import math
