@@ -1,9 +1,15 @@
-"""How surely the reference of language_model reaches its goal: a training for each of several seeds, as a table.
+"""How surely a solution of language_model reaches the goal: a training for each of several seeds, as a table.
 
-    python benchmarks/language_model_seeds.py [--seeds 10] [--first 0] [--save PATH]
+    python benchmarks/language_model_seeds.py [--seeds 10] [--steps 1000] [--file SOLUTION] [--save PATH [--half]]
 
 Measured as the judge measures: on held-out problems, from the logits of prefixes. Each seed is that of the initial
-weights and that of the batches. About 20 s a seed on one core.
+weights and that of the batches. About 20 s a seed on one core. The reference's weights are those of
+
+    python benchmarks/language_model_seeds.py --seeds 1 --save reference/language_model.weights.safetensors
+
+and those beside a file FILE.py of tests/submissions/language_model/honest, in half precision, of
+
+    python benchmarks/language_model_seeds.py --seeds 1 --steps 1500 --file FILE.py --save FILE.safetensors --half
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = Path(__file__).resolve().parents[1] / "reference" / "language_model.py"
 
 
 def main() -> None:
@@ -27,9 +33,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10, help="how many trainings")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--save", type=Path, help="where to save the weights of the first seed")
+    parser.add_argument("--steps", type=int, default=1000, help="updates in each training")
+    parser.add_argument("--half", action="store_true", help="save in half precision")
+    parser.add_argument("--file", type=Path, default=REFERENCE, help="whose TinyGPT and train")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    reference = runpy.run_path(str(ROOT / "reference" / "language_model.py"), run_name="reference")
+    reference = runpy.run_path(str(REFERENCE), run_name="reference")
+    solution = runpy.run_path(str(chosen.file), run_name="solution")
+    reference |= {name: solution[name] for name in ("TinyGPT", "train")}
     print("seed  perplexity  exact match  CPU seconds")
     rows = [measured(reference, seed, chosen) for seed in range(chosen.first, chosen.first + chosen.seeds)]
     passed = sum(row[0] < 1.5 and row[1] >= 0.80 for row in rows)
@@ -43,12 +54,12 @@ def measured(reference: dict[str, Any], seed: int, chosen: argparse.Namespace) -
     torch.manual_seed(seed)
     model = reference["TinyGPT"](**reference["SIZES"])
     started = time.process_time()
-    history = reference["train"](model, reference["all_problems"](), reference["STEPS"], seed)
+    history = reference["train"](model, reference["all_problems"](), chosen.steps, seed)
     seconds = time.process_time() - started
     row = score(reference, model.eval())
     print(f"{seed:4d} {row[0]:11.3f} {row[1]:12.3f} {seconds:12.1f}", flush=True)
     if chosen.save and seed == chosen.first:
-        reference["save_weights"](model, history, str(chosen.save))
+        reference["save_weights"](model.half() if chosen.half else model, history, str(chosen.save))
     return row
 
 

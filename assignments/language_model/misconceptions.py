@@ -329,7 +329,7 @@ def learn(
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     history = {"step": [], "loss": [], "perplexity": [], "singular_values": []}
     for step in range(steps + 1):
-        rows = torch.randint(len(ids), (128,), generator=generator)
+        rows = torch.randint(len(ids), (32,), generator=generator)
         loss = loss_of(model, ids[rows], counted[rows])
         if step % max(1, steps // 4) == 0 or step == steps:
             with torch.no_grad():
@@ -602,7 +602,7 @@ def rows_not_shifted(texts, model=None, tokenizer=None):
 @misconception(
     "q7",
     replaces="compare_with_gpt2",
-    name="the mean loss itself, without the exponential",
+    name="the mean loss over all tokens, without the exponential",
     hint="Equal logits for 7 tokens have the perplexity 7. What do you get?",
 )
 def loss_for_perplexity(texts, model=None, tokenizer=None):

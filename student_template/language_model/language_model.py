@@ -248,7 +248,7 @@ def perplexity(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> T
 # %% tags=["otter_ignore"]
 def hand_perplexity() -> None:
     """Print the example by hand, and the smallest perplexity over all symbols without looking ahead."""
-    logits = torch.tensor([[1.0, 1.0, 0.0, 0.0], [1.0, 5.0, 1.0, 1.0]]).log()
+    logits = torch.tensor([[4.0, 2.0, 1.0, 1.0], [1.0, 5.0, 1.0, 1.0]]).log()
     print(f"probabilities 1/2 and 1/8: perplexity {perplexity(logits, torch.tensor([0, 2])):.4f}")
     problems = all_problems()
     beginning = [sum(other[0] == problem[0] for other in problems) for problem in problems]

@@ -31,7 +31,7 @@ def test_uniform(perplexity):
     " Logits are not probabilities yet, and the logarithm is the natural one.",
 )
 def test_hand(perplexity):
-    logits = torch.tensor([[1.0, 1.0, 0.0, 0.0], [1.0, 5.0, 1.0, 1.0]], dtype=torch.float64).log()
+    logits = torch.tensor([[4.0, 2.0, 1.0, 1.0], [1.0, 5.0, 1.0, 1.0]], dtype=torch.float64).log()
     found = perplexity(logits, torch.tensor([0, 2]))
     check_close(found, torch.tensor(4.0, dtype=torch.float64), what="perplexity(logits, targets)")
 
@@ -44,7 +44,7 @@ def test_hand(perplexity):
     "as before; the mean is over two symbols, however many there are in all.",
 )
 def test_mask(perplexity):
-    logits = torch.tensor([[1.0, 1.0, 0.0, 0.0], [1.0, 5.0, 1.0, 1.0]], dtype=torch.float64).log()
+    logits = torch.tensor([[4.0, 2.0, 1.0, 1.0], [1.0, 5.0, 1.0, 1.0]], dtype=torch.float64).log()
     logits = torch.stack([logits, torch.zeros(2, 4, dtype=torch.float64)])
     logits[1, 0] = torch.tensor([0.0, 9.0, 0.0, 0.0])
     mask = torch.tensor([[True, True], [False, False]])
