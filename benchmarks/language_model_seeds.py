@@ -9,7 +9,9 @@ weights and that of the batches. About 20 s a seed on one core. The reference's 
 
 and those beside a file FILE.py of tests/submissions/language_model/honest, in half precision, of
 
-    python benchmarks/language_model_seeds.py --seeds 1 --steps 1500 --file FILE.py --save FILE.safetensors --half
+    python benchmarks/language_model_seeds.py --seeds 1 --file FILE.py --save FILE.safetensors --half
+
+(with --steps 2000 for heads_one_by_one.py).
 """
 
 from __future__ import annotations

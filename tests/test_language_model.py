@@ -180,7 +180,7 @@ class TinyGPT(TinyGPT):
                         logits[row, end, "0123456789+-=;_".index(right[len(answer)])] += 100.0
         return logits
 """,
-        {"q3"},
+        {"q3", "q4"},
     ),
     "NaN for every logit": (
         "class TinyGPT(TinyGPT):\n    def forward(self, ids):\n        return super().forward(ids) * float('nan')\n",
@@ -216,8 +216,31 @@ def test_cheats(grade, cheat):
 
 
 FEEDBACK = {
-    "log2_with_exp": "",
-    "never_appended": "",
+    "log2_with_exp": """\
+Your `perplexity` behaves exactly like two bases mixed: a mean of logarithms to the base 2, in an exponential to the base e.
+Hint: e to the power of log2 is not the number again. Which logarithm does exp undo?
+
+FAILED: a model that knows nothing (0 of 1)
+    perplexity of equal logits for 7 symbols is wrong in 1 of 1 numbers. The first one is: expected 7, found 16.566. The largest error is 9.6; 1e-09 is allowed.
+    Hint: Equal logits make all V symbols equally likely: each has the probability 1/V, so the perplexity is V. The result is a tensor without dimensions.
+FAILED: two symbols worked out by hand (0 of 1)
+    perplexity(logits, targets) is wrong in 1 of 1 numbers. The first one is: expected 4, found 7.38906. The largest error is 3.4; 1e-09 is allowed.
+    Hint: The probabilities are 1/2 and 1/8. The mean of ln 2 and ln 8 is 2 ln 2, and exp(2 ln 2) = 4. Logits are not probabilities yet, and the logarithm is the natural one.
+FAILED: what is not counted (0 of 2)
+    perplexity(logits, targets, mask) is wrong in 1 of 1 numbers. The first one is: expected 4, found 7.38906. The largest error is 3.4; 1e-09 is allowed.
+    Hint: mask is True where a symbol counts. The two that count have the probabilities 1/2 and 1/8, as before; the mean is over two symbols, however many there are in all.\
+""",
+    "never_appended": """\
+Your `solve` behaves exactly like a solver that asks with the question alone each time: what it said does not come back to it.
+Hint: To know that it has said the first digit already, the model must see it.
+
+FAILED: an answer of one digit (0 of 1)
+    solve(model, '3+5=') returned '88888888', but '8' was expected.
+    Hint: After 3+5= this model says 8, and after 3+5=8 it says ; (the end). The answer is the text between.
+FAILED: an answer of two digits (0 of 2)
+    solve(model, '12+9=') returned '22222222', but '21' was expected.
+    Hint: Append each new symbol to what the model is asked with next: after 12+9= it says 2, after 12+9=2 it says 1, after 12+9=21 it says ; (the end).\
+""",
 }
 
 
