@@ -1,0 +1,408 @@
+"""The language_model assignment through the real grader: trained models, known mistakes, and files that are no weights."""
+
+# ruff: noqa: E501  the texts of feedback are as long as students get them
+
+from __future__ import annotations
+
+import csv
+import json
+import pickle
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from autograder import assignment, submission
+from autograder.diagnosis import load_misconceptions, load_reference
+from autograder.grading import Judge
+from autograder.report import gradescope
+from autograder.sandbox.session import Sandbox
+from tests.build_submissions import archive, notebook, script
+
+ROOT = Path(__file__).parents[1]
+ASSIGNMENT = assignment.load("language_model", ROOT)
+POINTS = {question.name: question.points for question in ASSIGNMENT.questions}
+MISCONCEPTIONS = load_misconceptions(ASSIGNMENT)
+HONEST = sorted((Path(__file__).parent / "submissions" / "language_model" / "honest").glob("*.py"))
+WEIGHTS = ASSIGNMENT.reference_artifact(ASSIGNMENT.artifacts[0]).read_bytes()
+pytestmark = pytest.mark.slow
+
+
+def right_cells():
+    """The graded cells of the reference, as a student would have written them."""
+    cells = submission.read(ASSIGNMENT.reference, "", ASSIGNMENT).cells
+    return [
+        re.sub(r"^ *# (BEGIN|END) SOLUTION.*\n?", "", cell.source, flags=re.M).strip("\n") for cell in cells
+    ]
+
+
+RIGHT = script(right_cells())
+QUICK = RIGHT.replace("(128,)", "(32,)")  # smaller batches, where training is not what is looked at
+
+
+@pytest.fixture(scope="module")
+def grade(tmp_path_factory):
+    """Grades a zip of these files, the reference's weights among them unless others are given, or None."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the command does
+    with Sandbox() as sandbox:
+        judge = Judge(ASSIGNMENT, sandbox)
+
+        def graded(files, weights=WEIGHTS):
+            path = tmp_path_factory.mktemp("submission") / "upload.zip"
+            path.write_bytes(archive(files if weights is None else {**files, "weights.safetensors": weights}))
+            return judge.grade(submission.read(path, "upload", ASSIGNMENT))
+
+        yield graded
+    torch.set_num_threads(threads)
+
+
+def lost(result):
+    return {question.name for question in result.questions if question.score < question.possible}
+
+
+def report(result):
+    return gradescope.to_dict(result, ASSIGNMENT)
+
+
+def text(result, question=""):
+    entries = [entry for entry in report(result)["tests"] if entry["name"].startswith(question)]
+    return "\n".join(entry["output"] for entry in entries)
+
+
+# ---------------------------------------------------------------------------------------------------- right answers
+
+
+@pytest.mark.parametrize("kind", ["py", "ipynb"])
+def test_reference_with_its_weights(grade, kind):
+    """All points, a perplexity on the leaderboard, three figures; within the bounds of memory and time."""
+    content = ASSIGNMENT.reference.read_bytes() if kind == "py" else notebook(right_cells())
+    result = grade({f"language_model.{kind}": content})
+    assert result.score == ASSIGNMENT.possible, text(result)
+    assert result.message == ""
+    assert result.leaderboard == {
+        "perplexity": pytest.approx(1.029, abs=0.002)
+    }  # float32 on another processor
+    assert len(result.figures) == 3
+    assert result.usage.peak_mb < 700  # measured: 315
+    assert result.usage.cpu_seconds < 30  # measured: 2.2
+
+
+def test_reference_without_weights_is_trained_here(grade):
+    """The goal is reached all the same, and the student is told how long it took."""
+    result = grade({"language_model.py": RIGHT}, weights=None)
+    assert result.score == ASSIGNMENT.possible, text(result)
+    told = r"There is no weights.safetensors in your submission, so .* computed here, by your code: \d+ s\."
+    assert re.fullmatch(told, result.message), result.message
+    assert result.leaderboard["perplexity"] < 1.1  # ten seeds: 1.019 to 1.056
+    assert len(result.figures) == 3
+
+
+@pytest.mark.parametrize("kind", ["py", "ipynb"])
+def test_untouched_stub(grade, kind):
+    """Nothing is earned, and each question says why."""
+    name = f"language_model.{kind}"
+    result = grade({name: (ASSIGNMENT.template / name).read_bytes()}, weights=None)
+    assert result.score == 0
+    assert {question.note for question in result.questions} == {"This question is not implemented yet."}
+    assert result.message == ""
+
+
+@pytest.mark.parametrize("path", HONEST, ids=lambda path: path.stem)
+def test_honest_styles(grade, path):
+    """However a right solution is written, and though its weights are in half precision, it loses nothing."""
+    result = grade({"language_model.py": path.read_bytes()}, path.with_suffix(".safetensors").read_bytes())
+    assert result.score == ASSIGNMENT.possible, text(result)
+    assert result.leaderboard["perplexity"] < 1.5
+    assert len(result.figures) == 3
+
+
+# --------------------------------------------------------------------------------------------------- known mistakes
+
+
+def wrong(key, replaces):
+    """Files whose one wrong answer is that misconception."""
+    stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
+    source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
+    source = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
+    main = f"from right import *\nfrom wrong import {key} as {replaces}\n"
+    return {"language_model.py": main, "right.py": QUICK, "wrong.py": source}
+
+
+def test_points_and_number():
+    """Half of the points are hidden; each question has a misconception."""
+    assert len(MISCONCEPTIONS) >= 8
+    assert {m.question for m in MISCONCEPTIONS} == set(POINTS)
+    assert len({m.name for m in MISCONCEPTIONS}) == len(MISCONCEPTIONS)
+
+
+@pytest.mark.parametrize("question", list(POINTS))
+def test_misconceptions(grade, question):
+    """Each loses its question alone, and the feedback has its name and its hint."""
+    for known in (m for m in MISCONCEPTIONS if m.question == question):
+        result = grade(wrong(known.key, known.replaces))
+        assert lost(result) == {question}, known.key
+        assert report(result)["extra_data"]["diagnoses"] == {question: known.key}
+        named = rf"Your `{known.replaces}` behaves (exactly )?like {re.escape(known.name)}\."
+        assert re.search(named, text(result, question)), known.key
+        assert f"Hint: {known.hint}" in text(result, question)
+
+
+def test_a_model_that_looks_ahead_gains_nothing(grade):
+    """Trained without a mask, it measures 1.000 itself; the judge's prefixes say otherwise."""
+    files = wrong("no_causal_mask", "TinyGPT")
+    result = grade(files, weights=None)
+    goal = next(case for case in result.questions[2].cases if case.name == "the goal: perplexity below 1.5")
+    found = float(re.search(r"answers is ([\d.]+),", goal.text)[1])
+    assert found > 5  # CALIBRATION: its own measurement says 1.000; from prefixes, hardly an answer is right
+    assert result.questions[2].diagnosis.key == "no_causal_mask"
+
+
+# What a student might hand in to get points without a model that has learned.
+CHEATS = {
+    "a calculator instead of a model": (
+        """
+class TinyGPT(TinyGPT):
+    def forward(self, ids):
+        logits = super().forward(ids).clone()
+        for row, text in enumerate(ids.tolist()):
+            for end in range(len(text)):
+                said = "".join("0123456789+-=;_"[i] for i in text[: end + 1])
+                question, equals, answer = said.partition("=")
+                if equals and question.replace("+", "").replace("-", "").isdigit():
+                    right = str(eval(question.replace("+0", "+").replace("-0", "-") or "0")) + ";"
+                    if len(answer) < len(right):
+                        logits[row, end, "0123456789+-=;_".index(right[len(answer)])] += 100.0
+        return logits
+""",
+        {"q3", "q4"},
+    ),
+    "NaN for every logit": (
+        "class TinyGPT(TinyGPT):\n    def forward(self, ids):\n        return super().forward(ids) * float('nan')\n",
+        {"q3", "q4", "q6"},
+    ),
+    "maps that are made up": (
+        """
+def attention_maps(model, ids):
+    if ids.ndim != 1 or len(ids) > model.positions.num_embeddings:
+        raise ValueError("no")
+    n, heads = len(ids), model.blocks[0].n_heads
+    weights = torch.ones(n, n).tril()
+    for layer in range(len(model.blocks) * heads):
+        weights = weights + torch.ones(n, n).tril() * 0.01 * (layer + 1) * torch.arange(n)
+    return (weights / weights.sum(-1, keepdim=True)).expand(len(model.blocks), heads, n, n)
+""",
+        {"q6"},
+    ),
+    "an answer that equals everything": (
+        "class Same(float):\n    __eq__ = lambda *_: True\n    __lt__ = lambda *_: True\n    __hash__ = None\n"
+        "def perplexity(*_): return Same(4.0)\ndef compare_with_gpt2(*_): return Same(7.0)\n",
+        {"q2", "q4", "q7"},
+    ),
+}
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_cheats(grade, cheat):
+    """Points are lost where something is only pretended."""
+    extra, questions = CHEATS[cheat]
+    result = grade({"language_model.py": f"{QUICK}# %%\n{extra}"})
+    assert lost(result) == questions, text(result)
+
+
+FEEDBACK = {
+    "log2_with_exp": """\
+Your `perplexity` behaves exactly like two bases mixed: a mean of logarithms to the base 2, in an exponential to the base e.
+Hint: e to the power of log2 is not the number again. Which logarithm does exp undo?
+
+FAILED: a model that knows nothing (0 of 1)
+    perplexity of equal logits for 7 symbols is wrong in 1 of 1 numbers. The first one is: expected 7, found 16.566. The largest error is 9.6; 1e-09 is allowed.
+    Hint: Equal logits make all V symbols equally likely: each has the probability 1/V, so the perplexity is V. The result is a tensor without dimensions.
+FAILED: two symbols worked out by hand (0 of 1)
+    perplexity(logits, targets) is wrong in 1 of 1 numbers. The first one is: expected 4, found 7.38906. The largest error is 3.4; 1e-09 is allowed.
+    Hint: The probabilities are 1/2 and 1/8. The mean of ln 2 and ln 8 is 2 ln 2, and exp(2 ln 2) = 4. Logits are not probabilities yet, and the logarithm is the natural one.
+FAILED: what is not counted (0 of 2)
+    perplexity(logits, targets, mask) is wrong in 1 of 1 numbers. The first one is: expected 4, found 7.38906. The largest error is 3.4; 1e-09 is allowed.
+    Hint: mask is True where a symbol counts. The two that count have the probabilities 1/2 and 1/8, as before; the mean is over two symbols, however many there are in all.\
+""",
+    "never_appended": """\
+Your `solve` behaves exactly like a solver that asks with the question alone each time: what it said does not come back to it.
+Hint: To know that it has said the first digit already, the model must see it.
+
+FAILED: an answer of one digit (0 of 1)
+    solve(model, '3+5=') returned '88888888', but '8' was expected.
+    Hint: After 3+5= this model says 8, and after 3+5=8 it says ; (the end). The answer is the text between.
+FAILED: an answer of two digits (0 of 2)
+    solve(model, '12+9=') returned '22222222', but '21' was expected.
+    Hint: Append each new symbol to what the model is asked with next: after 12+9= it says 2, after 12+9=2 it says 1, after 12+9=21 it says ; (the end).\
+""",
+}
+
+
+@pytest.mark.parametrize("key", FEEDBACK)
+def test_feedback_to_the_letter(grade, key):
+    """The visible text about a known mistake."""
+    known = next(m for m in MISCONCEPTIONS if m.key == key)
+    result = report(grade(wrong(key, known.replaces)))
+    entries = [e["output"] for e in result["tests"] if e["name"].startswith(known.question)]
+    assert entries[0] == FEEDBACK[key]
+
+
+# ------------------------------------------------------------------------------------------- files that are no weights
+
+
+class Boom:
+    """What a pickle may do to whoever opens it."""
+
+    def __reduce__(self):
+        return print, ("this must not run",)
+
+
+def changed(**tensors):
+    """The reference's weights with some tensors exchanged."""
+    return save({**load(WEIGHTS), **tensors})
+
+
+BROKEN = {
+    "truncated": (WEIGHTS[: len(WEIGHTS) // 2], "cannot be read as a safetensors file"),
+    "empty": (b"", "it is empty"),
+    "pickle": (pickle.dumps(Boom(), 4), "it looks like one written by torch.save or pickle"),
+    "header that lies about its length": (
+        (2**62).to_bytes(8, "little") + WEIGHTS[8:], "cannot be read as a safetensors file"
+    ),
+    "header that lies about the data": (
+        WEIGHTS.replace(b'"shape":[15,64]', b'"shape":[99,64]'), "cannot be read as a safetensors file"
+    ),
+    "of another model": (save({"weight": torch.zeros(3)}), "The trained weights do not fit TinyGPT(15, 64, 4, 2, 16)"),
+    "NaN": (changed(**{"logits.weight": torch.full((15, 64), torch.nan)}), "nan"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_files_that_are_no_weights(grade, capfd, kind):
+    """A clear text in the question that needs them, no crash, nothing run, and no other question lost."""
+    data, why = BROKEN[kind]
+    result = grade({"language_model.py": RIGHT}, data)
+    assert result.status == "graded"
+    assert lost(result) == {"q3"}
+    assert why in text(result, "q3")
+    assert result.leaderboard == {}
+    assert "this must not run" not in "".join(capfd.readouterr())
+
+
+def test_weights_of_two_gigabytes_and_others_in_one_run(tmp_path):
+    """The command itself, on folders: a sparse file of 2 GB is not read, a broken one is told, all are graded."""
+    large, broken = tmp_path / "class" / "large", tmp_path / "class" / "broken"
+    for folder in (large, broken):
+        folder.mkdir(parents=True)
+        (folder / "language_model.py").write_text(RIGHT, encoding="utf-8")
+    with (large / "weights.safetensors").open("wb") as file:
+        file.write(WEIGHTS)
+        file.truncate(2 << 30)
+    (broken / "weights.safetensors").write_bytes(pickle.dumps(Boom(), 2))
+    command = [sys.executable, "-m", "autograder", "grade", "language_model", str(tmp_path / "class")]
+    done = subprocess.run(
+        [*command, "-o", str(tmp_path / "out")], capture_output=True, text=True, timeout=300, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "this must not run" not in done.stdout + done.stderr
+    with (tmp_path / "out" / "grades.csv").open(encoding="utf-8") as file:
+        rows = {row["submission"]: row for row in csv.DictReader(file)}
+    for name, why in (("large", "larger than 4 MB, so it was not read"), ("broken", "torch.save or pickle")):
+        assert rows[name]["status"] == "graded"
+        assert float(rows[name]["score"]) == ASSIGNMENT.possible - 8  # the two cases of the goal
+        result = json.loads((tmp_path / "out" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        assert why in "".join(entry["output"] for entry in result["tests"])
+
+
+def test_a_zip_bomb_for_weights(tmp_path):
+    """A gigabyte of zeros, a megabyte when packed, is unpacked as far as a file of weights may go."""
+    path = tmp_path / "upload.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
+        target.writestr("language_model.py", RIGHT)
+        with target.open("weights.safetensors", "w", force_zip64=True) as member:
+            for _ in range(256):
+                member.write(bytes(4 << 20))
+    read = submission.read(path, "upload", ASSIGNMENT)
+    assert max(map(len, read.files.values())) <= (4 << 20) + 1
+
+
+# ------------------------------------------------------------------------------------------- the notebook and GPT-2
+
+
+def test_notebook_runs(tmp_path):
+    """The whole reference, training and figures included, in nbconvert, without an error; its weights earn the goal."""
+    target = tmp_path / "reference.ipynb"
+    convert = [
+        sys.executable, "-m", "jupytext", "--to", "ipynb", str(ASSIGNMENT.reference), "-o", str(target)
+    ]  # fmt: skip
+    subprocess.run(convert, check=True, capture_output=True, timeout=60)
+    execute = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", str(target)]
+    done = subprocess.run(execute, capture_output=True, text=True, timeout=400, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    written = target.read_text(encoding="utf-8")
+    assert written.count("image/png") == 3
+    assert "appears once" not in written.replace("appears once {needs}", "")
+    assert re.search(r"right in full: 9\d\.\d%", written)
+    history = {name: values for name, values in load((tmp_path / "weights.safetensors").read_bytes()).items()}
+    assert history["history.perplexity"][-1] < 1.1
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory):
+    """A folder with a tiny GPT-2 of random weights and a byte-level tokenizer, in a folder "gpt2" as the hub's."""
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    place = tmp_path_factory.mktemp("hub")
+    vocabulary = {symbol: number for number, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    byte_level = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    byte_level.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    byte_level.decoder = decoders.ByteLevel()
+    transformers.PreTrainedTokenizerFast(tokenizer_object=byte_level).save_pretrained(place / "gpt2")
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(
+        vocab_size=256, n_positions=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0
+    )
+    transformers.GPT2LMHeadModel(config).save_pretrained(place / "gpt2")
+    return place
+
+
+TEXTS = ["27+38=65", "The cat sat on the mat.", "x", "9-4=5"]
+
+
+def test_compare_with_a_tiny_gpt2(gpt2):
+    """With a real model and a real tokenizer: the library's own loss, weighted by the number of predictions."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(gpt2 / "gpt2").eval()
+    tokenizer = AutoTokenizer.from_pretrained(gpt2 / "gpt2")
+    total, count = 0.0, 0
+    for ids in (tokenizer(text, return_tensors="pt")["input_ids"] for text in TEXTS if len(text) > 1):
+        with torch.no_grad():
+            total += model(ids, labels=ids).loss.item() * (ids.shape[1] - 1)
+        count += ids.shape[1] - 1
+    for compare in (load_reference(ASSIGNMENT)["compare_with_gpt2"], *honest_comparisons()):
+        found = compare(TEXTS, model, tokenizer)
+        assert found == pytest.approx(torch.tensor(total / count).exp().item(), rel=1e-4)
+
+
+def honest_comparisons():
+    for path in HONEST:
+        namespace = {"__name__": path.stem}
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), namespace)
+        yield namespace["compare_with_gpt2"]
+
+
+def test_pretrained_by_name(gpt2, monkeypatch):
+    """Without a model it loads "gpt2" as the library does: from a folder of that name, or else from the hub."""
+    monkeypatch.chdir(gpt2)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    compare = load_reference(ASSIGNMENT)["compare_with_gpt2"]
+    found = compare(TEXTS)
+    assert 150 < found < 450  # random weights, 256 tokens: near 256
