@@ -5,8 +5,6 @@ of them by its behaviour (`Mistake`) names it too, for where random numbers are 
 replayed.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import nn
