@@ -42,7 +42,7 @@ def report(names: dict, path: Path) -> list[str]:
         ASSIGNMENT, fixtures.load_recipes(ASSIGNMENT), names, {"weights.safetensors": path.read_bytes()}
     )
     losses, lines = given.get("held_out_losses"), []
-    others = given.get("denoised")
+    others = given.get("reverse_process")["boards"]
     for temperature, boards in given.get("generated").items():
         lines.append(measured(temperature, boards, others[temperature]) + f" loss {losses[temperature]:.4f}")
     failed = [

@@ -62,12 +62,18 @@ def generated(Denoiser, sample, trained):
     return found
 
 
-def denoised(Denoiser, trained):
-    """Boards of the trained network by the judge's reverse process: temperature -> (100, 8, 8)."""
-    model = _network(Denoiser, trained)
-    generator, n = torch.Generator().manual_seed(200), 100
+def reverse_process(Denoiser, trained):
+    """100 boards at each temperature by the judge's own reverse process, all in one batch.
+
+    Returns:
+        {"boards": temperature -> (100, 8, 8), "snapshots": t -> one board of each temperature, (3, 8, 8)}; the noise at
+        the start has the key 50.
+    """
+    model, n = _network(Denoiser, trained), 100
+    generator = torch.Generator().manual_seed(200)
     temperature = torch.tensor(TEMPERATURES).repeat_interleave(n)
     x = torch.randn(len(temperature), SIZE, SIZE, generator=generator)
+    snapshots = {len(BETAS): x[::n]}
     alpha_bar = torch.cumprod(1 - BETAS, 0)
     for t in reversed(range(len(BETAS))):
         with torch.no_grad():
@@ -76,7 +82,8 @@ def denoised(Denoiser, trained):
         if t:
             variance = BETAS[t] * (1 - alpha_bar[t - 1]) / (1 - alpha_bar[t])
             x = x + variance.sqrt() * torch.randn(x.shape, generator=generator)
-    return dict(zip(TEMPERATURES, x.split(n), strict=True))
+        snapshots[t] = x[::n]
+    return {"boards": dict(zip(TEMPERATURES, x.split(n), strict=True)), "snapshots": snapshots}
 
 
 def held_out_losses(Denoiser, trained):
@@ -101,3 +108,14 @@ def empty_headed(Denoiser, sample):
             parameter.zero_()
     model.eval()
     return sample(model, 60, SIZE, 1.5, BETAS, torch.Generator().manual_seed(300)).detach().float()
+
+
+def simulated_energies(metropolis):
+    """The mean energy per spin of 300 chains of the student's Monte Carlo: temperature -> (mean, standard error)."""
+    start, found = torch.ones(300, SIZE, SIZE), {}
+    start[::2] = -1
+    for number, temperature in enumerate((1.5, 1.8, 2.1, 2.269185, 2.45, 2.7, 3.0, 3.5)):
+        boards = metropolis(start, temperature, SWEEPS, torch.Generator().manual_seed(400 + number))
+        energies = ising.energy_per_spin(boards)
+        found[temperature] = float(energies.mean()), float(energies.std()) / 300**0.5
+    return found

@@ -176,11 +176,11 @@ def test_bad_samples(observables):
     "Ising model at this temperature. Train longer (1500 steps or more), at all three temperatures, with betas "
     "= linear_schedule(50, 0.002, 0.4).",
 )
-def test_network_energy(generated, denoised):
+def test_network_energy(generated, reverse_process):
     for T, boards in generated.items():
         check_raw(boards, T)
         check_energy(boards, T, ENERGY, "by your sample")
-    for T, boards in denoised.items():
+    for T, boards in reverse_process["boards"].items():
         check_energy(boards, T, ENERGY_OF_100, "by the grader's own reverse process, 100 boards")
 
 
