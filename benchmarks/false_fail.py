@@ -52,7 +52,7 @@ class Names:
         """Begins a new run."""
         self._known.clear()
 
-    def _remembering(self, spins, temperature, n_sweeps, generator):  # noqa: ANN001, ANN202
+    def _remembering(self, spins, temperature, n_sweeps, generator):
         key = (tuple(spins.shape), temperature, n_sweeps, generator.initial_seed())
         if key not in self._known:
             self._known[key] = self._names["metropolis"](spins, temperature, n_sweeps, generator)
@@ -72,7 +72,7 @@ def shifted(run: int) -> Callable[[int], torch.Generator]:
     return lambda seed: torch.Generator().manual_seed(seed + 1000 * (run + 1))
 
 
-def fails(case, names: Names, run: int, factor: int) -> bool:  # noqa: ANN001
+def fails(case, names: Names, run: int, factor: int) -> bool:
     """Whether the case fails in a run, with limits for `factor` times its stated rate."""
     scope = case.body.test_func.__globals__
     before = scope["generator"], scope.get("FALSE_FAIL")
