@@ -13,25 +13,21 @@ MOMENTS = {  # exact mean of |m| for L = 8: ten transfer matrices would take 4 s
 CURVE = (1.2, 1.4, 1.5, 1.6, 1.8, 1.9, 2.0, 2.1, 2.2, 2.269185, 2.35, 2.45, 2.6, 2.8, 3.0, 3.25, 3.5, 4.0)
 
 
-def _spins(boards):
-    return torch.where(boards > 0, 1.0, -1.0)
-
-
-def _board(ax, spins, limit=1.0):
-    ax.imshow(spins, cmap="Greys", vmin=-limit, vmax=limit)
+def _board(ax, board, limit=1.0):
+    ax.imshow(board, cmap="Greys", vmin=-limit, vmax=limit)
     ax.set(xticks=[], yticks=[])
 
 
-def configurations(generated):
+def configurations(spins):
     """Six boards at each of three temperatures from the network (left) and from Monte Carlo (right), up spins dark."""
     figure, axes = plt.subplots(
         3, 13, figsize=(12, 3.3), width_ratios=[1] * 6 + [0.4] + [1] * 6, layout="constrained"
     )
     generator = torch.Generator().manual_seed(0)
-    for row, (temperature, boards) in zip(axes, generated.items(), strict=True):
+    for row, (temperature, boards) in zip(axes, spins.items(), strict=True):
         simulated = ising.heat_bath(6, SIZE, temperature, 60, generator)
-        for ax, spins in zip([*row[:6], *row[7:]], [*_spins(boards[:6]), *simulated], strict=True):
-            _board(ax, spins)
+        for ax, board in zip([*row[:6], *row[7:]], [*boards[:6], *simulated], strict=True):
+            _board(ax, board)
         row[6].set_axis_off()
         row[0].set_ylabel(f"T = {temperature:.4g}")
     axes[0, 2].set_title("your network", loc="left")
@@ -39,17 +35,17 @@ def configurations(generated):
     return figure
 
 
-def against_temperature(generated, simulated_energies):
+def against_temperature(spins, simulated_energies):
     """Energy per spin and mean |m| against temperature: exact curves, your Monte Carlo, and your network's boards."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     left.plot(CURVE, [ising.kaufman(SIZE, T)[0] for T in CURVE], color="0.5", label="exact")
     for T, (mean, error) in simulated_energies.items():
         left.errorbar(T, mean, 2 * error, fmt="C0x", label="your Monte Carlo" if T == 1.5 else None)
     right.plot(list(MOMENTS), list(MOMENTS.values()), color="0.5", label="exact")
-    for T, boards in generated.items():
-        spins, label = _spins(boards), "your network" if T == 1.5 else None
-        left.plot(T, ising.energy_per_spin(spins).mean(), "C3o", mfc="none", label=label)
-        right.plot(T, spins.mean((1, 2)).abs().mean(), "C3o", mfc="none", label=label)
+    for T, boards in spins.items():
+        label = "your network" if T == 1.5 else None
+        left.plot(T, ising.energy_per_spin(boards).mean(), "C3o", mfc="none", label=label)
+        right.plot(T, boards.float().mean((1, 2)).abs().mean(), "C3o", mfc="none", label=label)
     left.set(xlabel="temperature T", ylabel="energy per spin")
     right.set(xlabel="temperature T", ylabel="mean of |m|")
     left.legend()
@@ -57,19 +53,19 @@ def against_temperature(generated, simulated_energies):
     return figure
 
 
-def distributions(generated):
+def distributions(spins):
     """The distribution of |m| (above) and the correlations G(r) (below) of your network's boards, beside exact ones."""
     figure, axes = plt.subplots(2, 3, figsize=(11, 5.4), layout="constrained")
-    for (above, below), (T, boards) in zip(axes.T, generated.items(), strict=True):
-        exact, spins = ising.transfer_matrix(SIZE, T), _spins(boards)
+    for (above, below), (T, boards) in zip(axes.T, spins.items(), strict=True):
+        exact = ising.transfer_matrix(SIZE, T)
         values, probabilities = exact.abs_magnetization()
-        level = (spins.sum((1, 2)).abs() / 2).long()
-        shares = torch.bincount(level, minlength=len(values)) / len(spins)
+        level = boards.sum((1, 2)).abs() // 2
+        shares = torch.bincount(level, minlength=len(values)) / len(boards)
         above.bar(values, probabilities, width=0.03, color="0.8", label="exact")
         above.plot(values, shares, "C3.", label="your network")
         above.set(title=f"T = {T:.4g}", xlabel="|m|")
         below.plot(exact.correlation, "o-", color="0.6", label="exact")
-        below.plot(ising.correlation_function(spins).mean(0), "C3x", ms=8, label="your network")
+        below.plot(ising.correlation_function(boards).mean(0), "C3x", ms=8, label="your network")
         below.set(xlabel="distance r", ylim=(0, 1.05))
     axes[0, 0].set_ylabel("share of the boards")
     axes[1, 0].set_ylabel("G(r)")
@@ -77,14 +73,13 @@ def distributions(generated):
     return figure
 
 
-def denoising(reverse_process):
+def denoising(snapshots):
     """One board of each temperature as your network takes the noise away, from pure noise (left) to t = 0 (right)."""
-    snapshots = reverse_process["snapshots"]
     times = (50, 40, 30, 25, 20, 15, 10, 5, 0)
     figure, axes = plt.subplots(3, len(times), figsize=(1.25 * len(times), 4.1), layout="constrained")
     for column, t in zip(axes.T, times, strict=True):
-        for ax, spins in zip(column, snapshots[t], strict=True):
-            _board(ax, spins, limit=1.5)
+        for ax, board in zip(column, snapshots[t], strict=True):
+            _board(ax, board, limit=1.5)
         column[0].set_title("noise" if t == 50 else f"t = {t}")
     for ax, temperature in zip(axes[:, 0], (1.5, 2.269185, 3.5), strict=True):
         ax.set_ylabel(f"T = {temperature:.4g}")

@@ -62,6 +62,14 @@ def generated(Denoiser, sample, trained):
     return found
 
 
+def spins(generated):
+    """The signs of `generated`, small enough to be kept for the figures: temperature -> (500, 8, 8), int8."""
+    return {
+        temperature: torch.where(boards > 0, 1, -1).to(torch.int8)
+        for temperature, boards in generated.items()
+    }
+
+
 def reverse_process(Denoiser, trained):
     """100 boards at each temperature by the judge's own reverse process, all in one batch.
 
@@ -84,6 +92,11 @@ def reverse_process(Denoiser, trained):
             x = x + variance.sqrt() * torch.randn(x.shape, generator=generator)
         snapshots[t] = x[::n]
     return {"boards": dict(zip(TEMPERATURES, x.split(n), strict=True)), "snapshots": snapshots}
+
+
+def snapshots(reverse_process):
+    """One board of each temperature on its way out of noise: t -> (3, 8, 8)."""
+    return reverse_process["snapshots"]
 
 
 def held_out_losses(Denoiser, trained):
