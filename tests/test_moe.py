@@ -148,6 +148,25 @@ def test_misconception(grade, misconception):
     assert f"Hint: {misconception.hint}" in told
 
 
+WRONG_PLOTS = {
+    "upside down": "    ax.get_images()[0].origin = 'upper'",
+    "transposed": "    ax.get_images()[0].set_data(assignments.T.numpy())",
+    "y downwards": "    ax.invert_yaxis()",
+    "no label": "    ax.set_ylabel('')",
+    "two images": "    ax.imshow([[0, 1]])",
+    "other borders": "    ax.get_images()[0].set_extent((0, 1, 0, 1))",
+    "the image": "    ax = ax.get_images()[0]",
+}
+
+
+@pytest.mark.parametrize("change", WRONG_PLOTS)
+def test_wrong_plots(grade, change):
+    """What is wrong with the map costs q6, and nothing else."""
+    code = f"right_plot = plot_regions\ndef plot_regions(assignments, extent, ax=None):\n    ax = right_plot(assignments, extent, ax)\n{WRONG_PLOTS[change]}\n    return ax\n"
+    result = grade("plot.py", (script(CELLS) + "# %%\n" + code).encode())
+    assert set(lost(result)) == {"q6"}
+
+
 @pytest.mark.parametrize("code", [AUTOGRAD, VJP, BACKWARD], ids=["grad", "vjp", "backward"])
 def test_library_answer(grade, code):
     """Autograd in place of the formula earns nothing in q4, and costs nothing elsewhere."""

@@ -133,3 +133,11 @@ def test_bad_arguments(gate_gradient):
     check_raises(
         ValueError, gate_gradient, z, outputs, grad[:1], what=f"{CALL} with 5 rows and a (1, 4) grad_output"
     )
+    check_raises(
+        ValueError,
+        gate_gradient,
+        z[0, 0],
+        outputs[0, 0],
+        grad[0],
+        what=f"{CALL} with a single number as logits",
+    )
