@@ -333,7 +333,9 @@ Your `low_rank_attention` behaves exactly like low-rank attention that truncates
 Hint: The rows of a truncated weight matrix no longer sum to 1. What should come last, the truncation or the softmax?
 
 passed: a rank worked out by hand (2 of 2)
-passed: shape of the low-rank output (1 of 1)
+FAILED: shape of the low-rank output (0 of 1)
+    low_rank_attention(q, k, v, rank=1) with values of 1 is wrong in 8 of 8 numbers. The first one is at index [0, 0]: expected 1, found 0.925383. The largest error is 0.075; 1e-09 is allowed.
+    Hint: One output for each query, as long as a value: (L_q, d_v), in the dtype of q. It is a weighted mean of values, so where all values are 1, it is 1.
 FAILED: with nothing cut off it is attention (0 of 1)
     low_rank_attention(q, k, v, rank=3) with d_k = 3 is wrong in 8 of 8 numbers. The first one is at index [0, 0]: expected 0.156707, found 0.14965. The largest error is 0.0071; 1e-09 is allowed.
     Hint: q k^T / sqrt(d_k) has rank 3 at most here, so its best approximation of rank 3 is itself.\

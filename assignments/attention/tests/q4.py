@@ -72,12 +72,14 @@ def test_parameters(SelfAttention):
     name="shape and dtype of the output",
     points=1,
     hidden=False,
-    failure_message="forward(x) gives each of the L positions an output of length d_v: (..., L, d_v).",
+    failure_message="forward(x) gives each of the L positions an output of length d_v: (..., L, d_v). Where all "
+    "tokens of a sequence are equal, so are their values, and each output is that value, x W_V.",
 )
 def test_shape(SelfAttention):
-    model, x = SelfAttention(6, 4, 3).float(), normal(2, 5, 6, seed=0, dtype=torch.float32)
-    found = check_shape(model(x), (2, 5, 3), what=f"{CALL}(x) with x of shape (2, 5, 6)")
-    assert found.dtype == x.dtype, f"The output has dtype {found.dtype}, but {x.dtype} was expected."
+    model, token = model_6_4_3(SelfAttention, torch.float32), normal(2, 1, 6, seed=0, dtype=torch.float32)
+    expected = (token @ model.W_V).detach().expand(2, 5, 3)
+    what = f"{CALL}(x) with x of shape (2, 5, 6), five equal tokens in each sequence,"
+    check_close(model(token.expand(2, 5, 6).clone()), expected, tolerance=1e-5, what=what)
 
 
 @test_case(

@@ -52,14 +52,14 @@ def test_hand(score_rank):
     name="shape of the low-rank output",
     points=1,
     hidden=False,
-    failure_message="One output for each query, as long as a value: (L_q, d_v), in the dtype of q.",
+    failure_message="One output for each query, as long as a value: (L_q, d_v), in the dtype of q. It is a "
+    "weighted mean of values, so where all values are 1, it is 1.",
 )
 def test_shape(low_rank_attention):
-    q, k, v = normal(4, 3, seed=1), normal(5, 3, seed=2), normal(5, 2, seed=3)
-    found = check_shape(low_rank_attention(q, k, v, 1), (4, 2), what="low_rank_attention(q, k, v, rank=1)")
-    assert found.dtype == q.dtype, (
-        f"The output has dtype {found.dtype}, but {q.dtype}, the dtype of q, was expected."
-    )
+    q, k, v = normal(4, 3, seed=1), normal(5, 3, seed=2), torch.ones(5, 2, dtype=torch.float64)
+    expected = torch.ones(4, 2, dtype=torch.float64)
+    what = "low_rank_attention(q, k, v, rank=1) with values of 1"
+    check_close(low_rank_attention(q, k, v, 1), expected, what=what)
 
 
 @test_case(

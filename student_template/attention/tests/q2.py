@@ -19,16 +19,13 @@ def normal(*shape, seed, dtype=torch.float64):
     points=1,
     hidden=False,
     failure_message="There is one output for each query, as long as a value: (..., L_q, d_v), in the dtype of "
-    "q.",
+    "q. It is a weighted mean of values, so where all values are 1, it is 1.",
 )
 def test_shape(scaled_dot_product_attention):
-    q, k, v = normal(2, 3, 5, seed=0), normal(2, 4, 5, seed=1), normal(2, 4, 6, seed=2)
-    found = check_shape(
-        scaled_dot_product_attention(q, k, v), (2, 3, 6), what="scaled_dot_product_attention(q, k, v)"
-    )
-    assert found.dtype == q.dtype, (
-        f"The output has dtype {found.dtype}, but {q.dtype}, the dtype of q, was expected."
-    )
+    q, k, v = normal(2, 3, 5, seed=0), normal(2, 4, 5, seed=1), torch.ones(2, 4, 6, dtype=torch.float64)
+    expected = torch.ones(2, 3, 6, dtype=torch.float64)
+    what = "scaled_dot_product_attention(q, k, v) with values of 1"
+    check_close(scaled_dot_product_attention(q, k, v), expected, what=what)
 
 
 @test_case(

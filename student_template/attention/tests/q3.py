@@ -28,8 +28,9 @@ def check_pair(found, expected, tolerance=1e-9, note=""):
 def test_shapes(attention_weights_vjp):
     q, k, grad_weights = normal(2, 3, 5, seed=0), normal(2, 4, 5, seed=1), normal(2, 3, 4, seed=2)
     pair = check_tuple(attention_weights_vjp(q, k, grad_weights), ("grad_q", "grad_k"), what=CALL)
-    check_shape(pair[0], q.shape, what=f"grad_q of {CALL}")
-    check_shape(pair[1], k.shape, what=f"grad_k of {CALL}")
+    for letter, gradient, shape in zip("qk", pair, (q.shape, k.shape), strict=True):
+        check_shape(gradient, shape, what=f"grad_{letter} of {CALL}")
+        assert gradient.count_nonzero(), f"grad_{letter} of {CALL} is zero everywhere."
 
 
 @test_case(

@@ -22,6 +22,11 @@ def load(model, weights, what):
     return model
 
 
+def model_6_3(MultiHeadAttention, dtype=torch.float64):
+    weights = {name: normal(6, 6, seed=seed) for seed, name in enumerate(NAMES)}
+    return load(MultiHeadAttention(6, 3).to(dtype), weights, CALL)
+
+
 @test_case(
     name="four parameters, and how they start",
     points=1,
@@ -46,12 +51,14 @@ def test_parameters(MultiHeadAttention):
     points=1,
     hidden=False,
     failure_message="forward(x) has the shape of x, (..., L, d_model): the heads' outputs side by side, then "
-    "W_O.",
+    "W_O. Where all tokens of a sequence are equal, so are their values, and each output is x W_V W_O.",
 )
 def test_shape(MultiHeadAttention):
-    model, x = MultiHeadAttention(6, 3).float(), normal(2, 5, 6, seed=10, dtype=torch.float32)
-    found = check_shape(model(x), (2, 5, 6), what=f"{CALL}(x) with x of shape (2, 5, 6)")
-    assert found.dtype == x.dtype, f"The output has dtype {found.dtype}, but {x.dtype} was expected."
+    model, token = model_6_3(MultiHeadAttention, torch.float32), normal(2, 1, 6, seed=10, dtype=torch.float32)
+    expected = (token @ model.W_V @ model.W_O).detach().expand(2, 5, 6)
+    what = f"{CALL}(x) with x of shape (2, 5, 6), five equal tokens in each sequence,"
+    # numbers up to 15 after four products: correct forms were seen to differ by 4e-6
+    check_close(model(token.expand(2, 5, 6).clone()), expected, tolerance=5e-5, what=what)
 
 
 @test_case(

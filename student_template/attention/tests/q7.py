@@ -18,15 +18,14 @@ def normal(*shape, seed, dtype=torch.float64):
     name="shape and dtype",
     points=1,
     hidden=False,
-    failure_message="One average of the values for each query: (..., L_q, d_v), in the dtype of the queries.",
+    failure_message="One average of the values for each query: (..., L_q, d_v), in the dtype of the queries. Where "
+    "all values are 1, it is 1.",
 )
 def test_shape(kernel_regression):
-    queries, keys, values = normal(2, 3, 5, seed=0), normal(2, 4, 5, seed=1), normal(2, 4, 6, seed=2)
-    what = "kernel_regression(queries, keys, values, 1.0)"
-    found = check_shape(kernel_regression(queries, keys, values, 1.0), (2, 3, 6), what=what)
-    assert found.dtype == queries.dtype, (
-        f"The output has dtype {found.dtype}, but {queries.dtype} was expected."
-    )
+    queries, keys, values = normal(2, 3, 5, seed=0), normal(2, 4, 5, seed=1), torch.ones(2, 4, 6).double()
+    expected = torch.ones(2, 3, 6, dtype=torch.float64)
+    what = "kernel_regression(queries, keys, values, 1.0) with values of 1"
+    check_close(kernel_regression(queries, keys, values, 1.0), expected, what=what)
 
 
 @test_case(

@@ -1,8 +1,8 @@
 """Overwrites its arguments and parameters with zeros, for which the answer is easy.
 
-What remains are the points for shapes, and one for gradients that are zero whatever the arguments are.
+What remains is one point, for gradients that are zero whatever the arguments are.
 
-verdict: q1=0 q2=1 q3=2 q4=1 q5=1 q6=1 q7=1
+verdict: q1=0 q2=0 q3=1 q4=0 q5=0 q6=0 q7=0
 """
 
 import torch
