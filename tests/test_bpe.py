@@ -180,7 +180,8 @@ def test_notebook_runs_from_top_to_bottom(tmp_path):
     """The solution as a notebook, with all figures."""
     import jupytext
 
-    (tmp_path / "lighthouse.txt").write_bytes(ASSIGNMENT.data()["lighthouse.txt"])
+    for name, content in ASSIGNMENT.data().items():
+        (tmp_path / name).write_bytes(content)
     book = jupytext.read(ASSIGNMENT.reference, fmt="py:percent")
     nbformat.write(book, tmp_path / "bpe.ipynb")
     command = [
