@@ -101,7 +101,7 @@ def test_reference(grade, name):
     result = grade(name, content)
     assert lost(result) == {}, result["tests"]
     assert result["score"] == ASSIGNMENT.possible
-    assert result["execution_time"] < 10
+    assert result["execution_time"] < 30  # the rule; 3 s here, most of it the start of the second process
 
 
 @pytest.mark.parametrize("path", HONEST, ids=lambda path: path.stem)
@@ -141,26 +141,25 @@ def test_library_answer(grade):
 
 
 FEEDBACK = {
-    "no_renormalisation": """\
-Your `gate` behaves exactly like a gate without renormalisation after top-k.
-Hint: The kept probabilities no longer sum to 1. What should they be divided by?
+    "merged_twice": """\
+Your `merge` behaves exactly like a merge in which one id takes part in two pairs.
+Hint: Once two ids have become one, they are used up: where must you go on?
 
-passed: shape, dtype and rows that sum to 1 (2 of 2)
-passed: three experts worked out by hand (2 of 2)
-FAILED: two of three experts kept (0 of 2)
-    gate(x, W_g, top_k=2) is wrong in 2 of 3 numbers. The first one is at index [0]: expected 0.666667, found 0.6. The largest error is 0.067; 1e-06 is allowed.
-    Hint: Of 0.6, 0.3 and 0.1 the first two are kept. Divide them by their sum, 0.9; the third is 0.\
+passed: the pairs of banana bandana (2 of 2)
+passed: an becomes one token (2 of 2)
+FAILED: pairs that overlap (0 of 2)
+    merge([7, 7, 7], (7, 7), 256) is [256, 256], but [256, 7] was expected.
+    Hint: In a, a, a the pair (a, a) is counted twice, for every place counts. But merging it gives X, a: go on behind both, for an id that was merged is used up.\
 """,
-    "no_factor": """\
-Your `load_balancing_loss` behaves exactly like a balance loss without the factor n_experts.
-Hint: Even use should cost 1 for every number of experts.
+    "counted_once": """\
+Your `train_bpe` behaves like a training that counts once and never again.
+Hint: After a merge its neighbours have other counts, and there are new pairs. Count again in the row that is left.
 
-FAILED: even use costs 1 (0 of 2)
-    load_balancing_loss(gate_probabilities, assignments) is wrong in 1 of 1 numbers. The first one is: expected 1, found 0.25. The largest error is 0.75; 1e-09 is allowed.
-    Hint: With f = P = 1/n for all n experts, n * sum of f * P is n * n * 1/n * 1/n = 1. The result is one number, a 0-d tensor.
-FAILED: four tokens worked out by hand (0 of 2)
-    load_balancing_loss(gate_probabilities, assignments) is wrong in 1 of 1 numbers. The first one is: expected 1.15, found 0.575. The largest error is 0.57; 1e-09 is allowed.
-    Hint: f = (3/4, 1/4) and P = (0.65, 0.35), so the loss is 2 * (0.4875 + 0.0875) = 1.15.\
+passed: banana bandana: one merge, and none (2 of 2)
+FAILED: each merge is a most frequent pair (0 of 3)
+    train_bpe("she sells sea shells by the sea shore", 266): merge number 2 is (115, 104), which occurs once after the merges before it; (104, 101) occurs 3 times.
+    Hint: Count again after each merge, in the row that the merges before it have left, and take a pair with the highest count.
+passed: the same twice (2 of 2)\
 """,
 }
 
@@ -181,7 +180,8 @@ def test_notebook_runs_from_top_to_bottom(tmp_path):
     """The solution as a notebook, with all figures."""
     import jupytext
 
-    (tmp_path / "lighthouse.txt").write_bytes(ASSIGNMENT.data()["lighthouse.txt"])
+    for name, content in ASSIGNMENT.data().items():
+        (tmp_path / name).write_bytes(content)
     book = jupytext.read(ASSIGNMENT.reference, fmt="py:percent")
     nbformat.write(book, tmp_path / "bpe.ipynb")
     command = [

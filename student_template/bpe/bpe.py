@@ -117,16 +117,21 @@ def draw(figure: Callable[[], Figure], needs: str) -> None:
 # %% [markdown]
 # ### Something to read
 #
-# The kit comes with a text of 21 kilobytes, `lighthouse.txt`: the story of a keeper who counts flags. All
-# demonstrations below use it. It lies beside this notebook; nothing that is graded reads it.
+# The kit comes with a text of 21 kilobytes, `lighthouse.txt`: the story of a keeper who counts flags. Most figures
+# below use it. It lies beside this notebook; nothing that is graded reads it.
 
 # %% tags=["otter_ignore"]
-def lighthouse() -> str:
-    """The story of the keeper, from lighthouse.txt beside this file."""
-    path = Path(globals().get("__file__", "bpe.ipynb")).with_name("lighthouse.txt")
+def beside(name: str) -> str:
+    """A text that lies beside this file."""
+    path = Path(globals().get("__file__", "bpe.ipynb")).with_name(name)
     if not path.exists():
-        raise FileNotFoundError("lighthouse.txt is not here: copy it from the kit, beside this file")
+        raise FileNotFoundError(f"{name} is not here: copy it from the kit, beside this file")
     return path.read_text(encoding="utf-8")
+
+
+def lighthouse() -> str:
+    """The story of the keeper."""
+    return beside("lighthouse.txt")
 
 
 def first_lines() -> None:
@@ -161,14 +166,14 @@ show(first_lines, needs="lighthouse.txt is here and reading it")
 #
 # Take `banana bandana`. Its 14 letters have 13 pairs:
 #
-# | pair | `an` | `na` | `ba` | `a␣` | `␣b` | `nd` | `da` |
+# | pair | `an` | `na` | `ba` | `a·` | `·b` | `nd` | `da` |
 # | --- | --- | --- | --- | --- | --- | --- | --- |
 # | count | 4 | 3 | 2 | 1 | 1 | 1 | 1 |
 #
 # The winner is `an`. Writing $X$ for it, the text becomes
 #
 # $$
-# b\,X\,X\,a\,␣\,b\,X\,d\,X\,a
+# b\,X\,X\,a\,\cdot\,b\,X\,d\,X\,a
 # $$
 #
 # ten tokens instead of 14. Counting again: $bX$ twice, $Xa$ twice, all others once. A tie! Any of the two may come
@@ -292,9 +297,9 @@ def train_bpe(text: str, vocab_size: int) -> list[Pair]:
 
 # %% tags=["otter_ignore"]
 def shown(token: bytes) -> str:
-    """A token to look at: a blank as ␣, a new line as ¶, bytes that are only a part of a letter as ‹c3›."""
+    """A token to look at: a blank as ·, a new line as ¶, bytes that are only a part of a letter as ‹c3›."""
     try:
-        return token.decode("utf-8").replace(" ", "␣").replace("\n", "¶")
+        return token.decode("utf-8").replace(" ", "·").replace("\n", "¶")
     except UnicodeDecodeError:
         return f"‹{token.hex()}›"
 
@@ -428,7 +433,7 @@ def there_and_back() -> None:
     """Encode texts that the merges were not learned from, and decode them again."""
     merges = train_bpe(lighthouse(), 512)
     table = token_bytes(merges)
-    for text in ("good evening, keeper", "Ångström", "燈台 🙂", "nǐ hǎo"):
+    for text in ("good evening, keeper", "Ångström", "燈 🙂", "crème brûlée"):
         ids = encode(text, merges)
         pieces = " | ".join(shown(table[id_]) for id_ in ids)
         print(f"{text!r} is {len(ids)} tokens: {pieces}; back again: {decode(ids, merges) == text}")
@@ -531,28 +536,23 @@ def compression_ratio(text: str, merges: list[Pair]) -> float:
 # need to say the same?
 
 # %% tags=["otter_ignore"]
-MESSAGES = {
-    "English": "The keeper lights the lamp every evening, and the ships come home.",
-    "German": "Der Wärter zündet jeden Abend die Lampe an, und die Schiffe kommen heim.",
-    "Spanish": "El farero enciende la lámpara cada noche, y los barcos vuelven a casa.",
-    "Swedish": "Fyrvaktaren tänder lampan varje kväll, och skeppen kommer hem.",
-    "Greek": "Ο φύλακας ανάβει τη λάμπα κάθε βράδυ, και τα πλοία γυρίζουν σπίτι.",
-    "Russian": "Смотритель зажигает лампу каждый вечер, и корабли идут домой.",
-    "Japanese": "灯台守は毎晩ランプをともし、船は家に帰ってくる。",
-}
+def messages() -> dict[str, str]:
+    """One message in seven languages, from languages.txt beside this file."""
+    return dict(line.split(": ", 1) for line in beside("languages.txt").splitlines())
 
 
 def who_pays() -> Figure:
     """Bytes per token, and tokens for one and the same message, by language."""
     merges = train_bpe(lighthouse(), 768)
-    tokens = [len(encode(message, merges)) for message in MESSAGES.values()]
-    ratios = [compression_ratio(message, merges) for message in MESSAGES.values()]
+    texts = messages()
+    tokens = [len(encode(text, merges)) for text in texts.values()]
+    ratios = [compression_ratio(text, merges) for text in texts.values()]
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True, layout="constrained")
     for ax, values, label in (
         (left, ratios, "bytes per token"),
         (right, tokens, "tokens for the same message"),
     ):
-        bars = ax.barh(list(MESSAGES), values, color=["tab:blue"] + ["tab:orange"] * (len(MESSAGES) - 1))
+        bars = ax.barh(list(texts), values, color=["tab:blue"] + ["tab:orange"] * (len(texts) - 1))
         ax.bar_label(bars, fmt="%.2f" if ax is left else "%d", padding=3)
         ax.set(xlabel=label, xlim=(0, 1.15 * max(values)))
     left.axvline(1, color="0.5", ls="--", lw=1)
@@ -654,7 +654,7 @@ def colour(label: str) -> str:
     """Red: a vowel; blue: ends a word; black: anything else."""
     if label in set("aeiouy"):
         return "tab:red"
-    return "tab:blue" if label.endswith(("␣", "¶")) else "black"
+    return "tab:blue" if label.endswith(("·", "¶")) else "black"
 
 
 def plot_tokens(ax: plt.Axes, n_merges: int, how_many: int) -> None:
@@ -688,8 +688,8 @@ draw(token_space, needs="q1, q2, q3 and q5")
 # an algorithm on this, to find the vowels of writing that nobody can read.)
 #
 # On the right, after 150 merges, the first axis has found the end of a word: tokens that hold the blank after a word
-# (blue) stand apart from those that do not. Among them the second axis parts endings, such as `ed␣`, from whole short
-# words, such as `of␣` and `that␣`: what comes *before* an ending is a piece of a word, and what comes before a word is
+# (blue) stand apart from those that do not. Among them the second axis parts endings, such as `ed·`, from whole short
+# words, such as `of·` and `that·`: what comes *before* an ending is a piece of a word, and what comes before a word is
 # a blank. (The signs of the axes are free: your picture may be a mirror image.)
 #
 # A trained model knows far more than two neighbours. But what it begins with is this.
