@@ -302,8 +302,22 @@ def test_answers_without_content_earn_nothing(grade, value):
 
 FEEDBACK = {
     "euler": """\
+Your `simulate` behaves exactly like Euler's method instead of Runge-Kutta.
+Hint: The derivative at the start of a step is not that of the whole step: look half-way as well.
+
+FAILED: two steps along the z axis, by hand (0 of 2)
+    simulate((0, 0, 8), n_steps=2, dt=0.375) is wrong in 2 of 9 numbers. The first one is at index [1, 2]: expected 3, found 0. The largest error is 3; 1e-09 is allowed.
+    Hint: With x = y = 0 only dz/dt = -8/3 z is left; with dt = 3/8 one Runge-Kutta step multiplies z by 1 - 1 + 1/2 - 1/6 + 1/24 = 3/8. The start itself is the first row.
+passed: shape: the start and every step (2 of 2)\
 """,
     "units_of_time": """\
+Your `valid_time` behaves exactly like a valid time in units of time instead of Lyapunov times.
+Hint: One Lyapunov time is 1 / 0.9056 units of time.
+
+FAILED: the example by hand (0 of 2)
+    valid_time(prediction, truth, dt=0.5) is 1, but 0.9056 was expected.
+    Hint: The variance of (1, -1, 1, -1) is 1, the errors are 0, 0.1, 0.5 and 0. Step 2 is the first above 0.4: 2 * 0.5 * 0.9056.
+passed: two solutions side by side (1 of 1)\
 """,
 }
 
