@@ -47,7 +47,7 @@ def coordinates(typical_full, typical_observed):
             ax.set_ylabel(f"${'xyz'[c]}$")
         panels[0].set_title(f"{name}\n{_compared(typical)}", fontsize=9)
         panels[-1].set_xlabel("Lyapunov times")
-    axes[0].legend(loc="lower right", ncols=3, fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9)
     return figure
 
 
