@@ -16,9 +16,8 @@ def _compared(typical):
 
 
 def attractor(typical_full):
-    """Your forecast of a typical trajectory in three dimensions, beside the true one, for twice its valid time."""
-    n = max(60, round(2 * typical_full["end"] / LYAPUNOV / typical_full["dt"]))
-    truth, prediction = typical_full["truth"][:n], typical_full["prediction"][:n].clamp(-60, 60)
+    """Your forecast of a typical trajectory in three dimensions, beside the true one, to beyond its valid time."""
+    truth, prediction = typical_full["truth"], typical_full["prediction"].clamp(-60, 60)
     figure = Figure(figsize=(8.5, 4.4), layout="constrained")
     for place, (path, style) in enumerate([(truth, TRUE), (prediction, PREDICTED)]):
         ax = figure.add_subplot(1, 2, place + 1, projection="3d")
@@ -27,7 +26,7 @@ def attractor(typical_full):
         ax.set(xlabel="$x$", ylabel="$y$", zlabel="$z$", title=style["label"])
         ax.set(xlim=(-20, 20), ylim=(-28, 28), zlim=(0, 50))
     figure.suptitle(
-        f"from the same start (black), for twice the valid time of {typical_full['end']:.2f} Lyapunov times"
+        f"from the same start (black); the forecast holds for {typical_full['end']:.2f} Lyapunov times"
     )
     return figure
 
@@ -48,7 +47,7 @@ def coordinates(typical_full, typical_observed):
             ax.set_ylabel(f"${'xyz'[c]}$")
         panels[0].set_title(f"{name}\n{_compared(typical)}", fontsize=9)
         panels[-1].set_xlabel("Lyapunov times")
-    axes[0].legend(loc="lower right", ncols=3, fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9)
     return figure
 
 

@@ -394,8 +394,8 @@ show(small_data, needs="q3")
 #    newest sample's vector.
 # 4. A feed-forward layer of width $4 d_\text{model}$, added too, then a linear map to $d$ numbers.
 # 5. These are not the next sample but the **change** to it, in units of the typical change (a third buffer).
-#    The samples are close together, so "no change" is already right to 15 %, and the network need only learn
-#    the rest.
+#    The samples are close together, so "no change" is already right to 15 or 20 %, and the network need only
+#    learn the rest.
 #
 # Why four heads? To estimate a velocity from positions you subtract one from another. The weights of one head
 # are positive and can only average; two heads, whose values enter with opposite signs, can subtract. A head
@@ -914,9 +914,9 @@ draw(attention_over_the_window, needs="the trained network and q8")
 #
 # **How you are graded on this.** The grader draws 200 new trajectories and lets your two networks forecast
 # them. The median valid time has to reach 1.8 Lyapunov times in the task *full* and 0.6 in *observed*. For
-# comparison: "the last sample again" holds for about 0.05, the best linear formula on the window for about
-# 0.2. The linear formula's *one-step* error is as small as your network's, which is why one-step errors say
-# little.
+# comparison: "the last sample again" holds for at most 0.11, the best linear formula on the window for about
+# 0.2. And yet in the task *full* the linear formula's *one-step* error is as small as your network's: errors
+# of one step say little about chaos.
 #
-# **Where to go from here.** More steps of training help, and so does a longer window in the task *observed*.
-# Nothing, however, beats the logarithm: every further Lyapunov time costs a factor of $e$ in precision.
+# **Where to go from here.** More steps of training help. But nothing beats the logarithm: every further
+# Lyapunov time costs a factor of $e$ in precision.

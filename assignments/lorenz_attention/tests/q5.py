@@ -97,23 +97,23 @@ def test_in_place(AttentionForecaster, train):
     name="a short training on waves",
     points=2,
     hidden=True,
-    failure_message="After 200 steps the forecasts of sine waves must be better than before, and the "
+    failure_message="After 120 steps the forecasts of sine waves must be better than before, and the "
     "error that the history "
     "reports must be the one that new data show.",
 )
 def test_waves(training_on_waves):
     found = training_on_waves
-    check_history(found["history"], 200, what="train(model, waves, steps=200)")
+    check_history(found["history"], 120, what="train(model, waves, steps=120)")
     if not found["moved"]:
         raise Mistake(
             "trains_a_copy",
-            "After train(model, waves, steps=200) all weights of the model are what they were.",
+            "After train(model, waves, steps=120) all weights of the model are what they were.",
         )
     assert found["untouched"], "train changed the trajectories that it was given. Make new tensors."
     before, after = found["before"], found["after"]
     assert after < before, (
         f"On new waves the one-step error was {before:.3g} standard deviations before train(model, "
-        "waves, steps=200) and is"
+        "waves, steps=120) and is"
         f" {after:.3g} after it."
     )
 
@@ -176,9 +176,9 @@ def test_seed(trainings_with_one_seed):
 )
 def test_full(report_full):
     # Eight seeds of the reference (benchmarks/lorenz_seeds.py), least, median and most: valid time 2.81, 3.13, 3.44;
-    # error 0.00041, 0.00046, 0.00053. A network that predicts the sample and not its change 2.4, error 0.0011. Linear
-    # 0.22, quadratic 1.5 (error 0.0064), a window that contains its target 0.2 (error 0.04). No seed failed: with 95 %
-    # confidence fewer than 31 % of such trainings do, and 1.8 is six standard deviations of the eight below their mean.
+    # error 0.00041, 0.00046, 0.00053. A network that predicts the sample and not its change 2.4, error 0.0011.
+    # Linear 0.22, quadratic 1.5 (error 0.0064), a window that contains its target 0.2 (error 0.04). No seed failed:
+    # with 95 % confidence fewer than 31 % of such trainings do, and 1.8 lies six of their standard deviations below.
     check_forecasts(report_full, least=1.8, most_error=0.005, task="full")
 
 
@@ -192,9 +192,9 @@ def test_full(report_full):
 )
 def test_observed(report_observed):
     # Eight seeds of the reference (benchmarks/lorenz_seeds.py), least, median and most: valid time 1.99, 2.28, 2.50;
-    # error 0.0029, 0.0031, 0.0041. One head instead of four 0.8 to 1.5. Without positions 0.43, without attention 0.1,
-    # linear 0.18 (error 0.011), a window that contains its target 0.14 (error 0.10). No seed failed: with 95 %
-    # confidence fewer than 31 % of such trainings do, and 0.6 is nine standard deviations of the eight below their mean.
+    # error 0.0029, 0.0031, 0.0041. One head instead of four 0.8 to 1.5. Without positions 0.43, without attention
+    # 0.1, linear 0.18 (error 0.011), a window that contains its target 0.14 (error 0.10). No seed failed: with 95 %
+    # confidence fewer than 31 % of such trainings do, and 0.6 lies nine of their standard deviations below.
     check_forecasts(report_observed, least=0.6, most_error=0.04, task="observed")
 
 
