@@ -37,10 +37,12 @@ def test_shape(metropolis):
     for dtype in (torch.float32, torch.int8):
         spins = half_and_half(3, 4, dtype)
         before = spins.clone()
-        found = metropolis(spins, 2.5, 2, generator(0))
-        check_spins(found, (3, 4, 4), "metropolis(spins, 2.5, 2)")
+        found = metropolis(spins, 4.0, 5, generator(0))
+        check_spins(found, (3, 4, 4), "metropolis(spins, 4.0, 5)")
         assert found.dtype == dtype, f"The result has dtype {found.dtype}; the spins have {dtype}."
-        check_unchanged(before, spins, what="spins in metropolis(spins, 2.5, 2)")
+        check_unchanged(before, spins, what="spins in metropolis(spins, 4.0, 5)")
+        # 240 proposals at T = 4, each accepted with probability 0.13 or more
+        assert not torch.equal(found, before), "After 5 sweeps at T = 4 not a single spin has turned."
         check_close(
             metropolis(spins, 2.5, 0, generator(0)), before, what="metropolis(spins, 2.5, n_sweeps=0)"
         )
