@@ -238,6 +238,10 @@ class Batch:
         result = self.store.save(self.assignment, self.identity, event.task.path, event.reply)
         if before is not None and (changed := change(before, result)):
             self.changes.append(changed)
+        if not self.store.about(
+            "whole"
+        ):  # the first result of a folder: what is written from now on is not old
+            self.store.note("whole", self.identity.whole)
         with self._writing():
             self._output.add(result)
             if time.monotonic() > self._table_at:
@@ -249,7 +253,7 @@ class Batch:
 
     def _complete_views(self) -> None:
         """Writes the table, and the results files that a kill has prevented or that a changed text has made old."""
-        old = self.store.about("whole") != self.identity.whole
+        old = self.store.about("whole") not in ("", self.identity.whole)
         with self._writing():
             for stored in self.store.all():
                 if old or self._output.written_at(stored.name) < stored.graded_at:
@@ -327,7 +331,7 @@ class Interrupt:
 
 
 def _fingerprint(path: Path) -> str:
-    """Of what lies there; "" is nothing's, so that what cannot be read is tried again."""
+    """Of what lies there; what cannot be read has one that nothing stored has, so that it is tried again."""
     try:
         return submission.fingerprint(path)
     except OSError:

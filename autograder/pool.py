@@ -22,8 +22,8 @@ from autograder.worker import Ready, Reply, Task, ask, receive, serve
 
 TICK = 0.2  # seconds after which a caller hears that nothing happened, to show the time and to notice Ctrl-C
 ATTEMPTS = 2
-# A submission may use `total_seconds`; what the judge itself adds (tests, replays, a fresh child and its cells) was at
-# most 8 s in the tests of this repository. Beyond this it hangs.
+# A submission may use `total_seconds`; what the judge itself adds (tests, replays of known mistakes) was at most 5 s
+# for attention, on a third of a core. A false alarm costs a submission, a hang that is noticed late only time.
 PATIENCE_FACTOR, PATIENCE_SECONDS = 1.5, 300.0
 
 

@@ -97,16 +97,17 @@ def _seconds_by_quarter(rows: list[dict[str, str]]) -> list[float]:
 def kills(options: argparse.Namespace, folder: Path) -> bool:
     """Kills again and again; whether the store is the same in the end as that of a run that nobody disturbed."""
     write(folder / "class", options.number)
-    started = time.monotonic()
-    start(folder / "class", folder / "whole", options.jobs).communicate()
+    process, started = start(folder / "class", folder / "whole", options.jobs), time.monotonic()
+    assert process.stderr is not None
+    process.stderr.readline()
+    first = time.monotonic() - started
+    process.communicate()
     wall = time.monotonic() - started
-    print(f"undisturbed: {wall:.0f} s", flush=True)
-    moments = random.Random(options.seed)
+    print(f"undisturbed: {wall:.0f} s, the first result after {first:.1f} s", flush=True)
+    moments, latest = random.Random(options.seed), first + (wall - first) / 4
     for number in range(options.kills):
-        process, seconds = (
-            start(folder / "class", folder / "out", options.jobs),
-            moments.uniform(0.5, wall / 4),
-        )
+        seconds = moments.uniform(0, latest)
+        process = start(folder / "class", folder / "out", options.jobs)
         try:
             process.wait(seconds)
             print(f"run {number + 1} was complete before its kill", flush=True)

@@ -276,6 +276,16 @@ def test_words_that_changed_reach_the_files(course):
     assert "Moving the scores" in course.shown("ada.py")["output"]
 
 
+def test_results_files_are_written_once(course, monkeypatch):
+    """A first run has nothing old to write again."""
+    written = []
+    add = batch.Output.add
+    monkeypatch.setattr(batch.Output, "add", lambda self, result: written.append(result) or add(self, result))
+    course.hand_in(ada="right", bob="half")
+    course.grade()
+    assert [result.submission for result in written] == ["ada.py", "bob.py"]
+
+
 def test_no_judges(course, capsys):
     """The reason, exit code 2, and what is there is kept."""
     course.hand_in(ada="right")

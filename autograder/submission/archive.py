@@ -49,6 +49,7 @@ def fingerprint(path: Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
+    path.lstat()
     digest = hashlib.sha256()
     for file in _walk(path):
         digest.update(os.fsencode(file.relative_to(path.parent)) + b"\0")
