@@ -36,7 +36,7 @@ class Upload(NamedTuple):
 def parse(path: Path) -> Upload | None:
     """What a download name says; None if it is no such name."""
     match = _ANONYMOUS.fullmatch(path.name) or _NAME.fullmatch(path.name)
-    if match is None or not path.is_file():
+    if match is None or not match["name"].strip(".") or not path.is_file():
         return None
     parts = match.groupdict()
     original, attempt = _original(parts["name"])

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from autograder.assignment import Assignment
-from autograder.submission import Submission, read, read_files
-
 
 class RosterError(ValueError):
     """A list of people, a platform's metadata or a late policy cannot be used.
@@ -88,13 +85,3 @@ class Entry:
     def student(self) -> str:
         """The people's names for a table, "" if nobody is known."""
         return ", ".join(person.name or person.id or person.email for person in self.people)
-
-    def read(self, assignment: Assignment) -> Submission:
-        """What was handed in, read and bounded.
-
-        Raises:
-            SubmissionError: It cannot be graded; the message is for the student.
-        """
-        if len(self.files) > 1:
-            return read_files(self.files, self.name, assignment)
-        return read(self.path, self.name, assignment)

@@ -29,7 +29,7 @@ class Upload(NamedTuple):
 def parse(path: Path) -> Upload | None:
     """What a download name says; None if it is no such name."""
     match = _NAME.fullmatch(path.name)
-    if match is None or (path.is_dir() and match["file"]):
+    if match is None or (match["file"] and (path.is_dir() or not match["file"].strip("."))):
         return None
     return Upload(path, match["who"], match["id"], match["kind"], match["file"])
 

@@ -12,7 +12,7 @@ written  what a student wrote in words
 from autograder.submission.archive import fingerprint, pack, unpack
 from autograder.submission.find import find
 from autograder.submission.model import Cell, Submission, SubmissionError
-from autograder.submission.read import read, read_files
+from autograder.submission.read import read
 from autograder.submission.written import answers
 
 __all__ = [
@@ -24,6 +24,5 @@ __all__ = [
     "fingerprint",
     "pack",
     "read",
-    "read_files",
     "unpack",
 ]

@@ -102,26 +102,12 @@ def collect(folder: Path, limits: Limits) -> dict[str, bytes]:
     Raises:
         SubmissionError: It is too large or holds something that is no ordinary file.
     """
-    found = _walk(folder, MAX_DEPTH)
-    return _read_all(folder.name, ((path.relative_to(folder).as_posix(), path) for path in found), limits)
-
-
-def gather(name: str, paths: Mapping[str, Path], limits: Limits) -> dict[str, bytes]:
-    """These files, as if they lay in one folder.
-
-    Raises:
-        SubmissionError: They are too large, or one is no ordinary file.
-    """
-    return _read_all(name, paths.items(), limits)
-
-
-def _read_all(name: str, paths: Iterable[tuple[str, Path]], limits: Limits) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     total = 0
-    for relative, path in paths:
-        files[relative] = data = read_file(path, limits.get(PurePosixPath(relative).name))
+    for path in _walk(folder, MAX_DEPTH):
+        files[path.relative_to(folder).as_posix()] = data = read_file(path, limits.get(path.name))
         total += len(data)
-        _check_amount(name, len(files), total)
+        _check_amount(folder.name, len(files), total)
     return files
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from autograder.assignment import Assignment
-from autograder.submission.bundle import collect, gather, read_file, unzip
+from autograder.submission.bundle import collect, read_file, unzip
 from autograder.submission.cells import kind_of, looks_like, read_cells, without_outputs
 from autograder.submission.model import Submission, SubmissionError
 
@@ -27,25 +27,8 @@ def read(path: Path, name: str, assignment: Assignment) -> Submission:
         raise SubmissionError(f"{path.name} cannot be read: {error.strerror or error}.") from error
 
 
-def read_files(files: Mapping[str, Path], name: str, assignment: Assignment) -> Submission:
-    """Reads a submission whose files lie apart, as in Canvas's downloads.
-
-    Args:
-        files: The names that they had when they were handed in, and where they are.
-        name: What the table of grades calls it.
-        assignment: Its slug names the file that is looked for among several.
-
-    Raises:
-        SubmissionError: It cannot be graded; the message is for the student.
-    """
-    try:
-        return _from_bundle(gather(name, files, _limits(assignment)), name, name, assignment)
-    except OSError as error:
-        raise SubmissionError(f"{name} cannot be read: {error.strerror or error}.") from error
-
-
 def _read(path: Path, name: str, assignment: Assignment) -> Submission:
-    limits = _limits(assignment)
+    limits = {artifact.file: artifact.max_mb * 2**20 for artifact in assignment.artifacts}
     if path.is_dir() and not path.is_symlink():
         return _from_bundle(collect(path, limits), name, path.name, assignment)
     data = read_file(path)
@@ -60,11 +43,6 @@ def _read(path: Path, name: str, assignment: Assignment) -> Submission:
         "Expected a notebook (.ipynb), a script (.py) or a zip archive (.zip) of them, "
         f"but {path.name} is {found}. Upload {assignment.slug}.ipynb or {assignment.slug}.py."
     )
-
-
-def _limits(assignment: Assignment) -> dict[str, int]:
-    """Files with a bound of their own: the assignment's artifacts."""
-    return {artifact.file: artifact.max_mb * 2**20 for artifact in assignment.artifacts}
 
 
 def _not_empty(name: str, data: bytes) -> bytes:

@@ -12,8 +12,9 @@ import pytest
 from autograder.assignment import load
 from autograder.roster import RosterError, find
 from autograder.roster.gradescope import METADATA
+from autograder.roster.kept import assembled
 from autograder.roster.times import parse_time
-from autograder.submission import SubmissionError
+from autograder.submission import SubmissionError, read
 
 SAMPLE = load("mini", Path(__file__).parents[1] / "data" / "sample")
 CODE = "def softmax(x):\n    return x\n"
@@ -55,6 +56,11 @@ def export(folder: Path, metadata: str | bytes, *names: str) -> Path:
     return folder
 
 
+def reading(entry, folder):
+    """The submission, as `grade` reads it."""
+    return read(assembled(entry, folder), entry.name, SAMPLE)
+
+
 def files(folder: Path, *names: str) -> Path:
     """A folder with a solution under each of these names."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +84,7 @@ def test_gradescope(tmp_path, nested):
     assert group.student == 'Bob "Bobby" O\'Neil 🦊, Çelik, Eva'
     assert (group.people[1].id, group.people[1].email) == ("", "")
     assert group.submitted_at == datetime(2026, 11, 21, 8, tzinfo=timezone.utc)
-    assert ada.read(SAMPLE).text == CODE
+    assert reading(ada, tmp_path / "together").text == CODE
 
 
 def test_a_folder_that_nobody_names(tmp_path):
@@ -184,7 +190,7 @@ def test_a_link_in_an_export_is_not_followed(tmp_path):
     os.symlink(secret, root / "submission_101")
     (entry,) = find([root], "mini")
     with pytest.raises(SubmissionError):
-        entry.read(SAMPLE)
+        reading(entry, tmp_path / "together")
 
 
 # ---------------------------------------------------------------------------------------------------------- Canvas
@@ -202,7 +208,7 @@ def test_canvas(tmp_path):
     )
     assert (bob.name, bob.people[0].name, bob.late, bob.attempt) == ("oneilbob_12346", "oneilbob", True, 2)
     assert list(bob.files) == ["mini.py"]
-    assert ada.read(SAMPLE).text == CODE
+    assert reading(ada, tmp_path / "together").text == CODE
 
 
 def test_canvas_files_of_one_student_belong_together(tmp_path):
@@ -214,8 +220,11 @@ def test_canvas_files_of_one_student_belong_together(tmp_path):
         "bob_2_5004_mini.py",
     ]
     ada, _ = find([files(tmp_path / "c", *names)], "mini")
-    read = ada.read(SAMPLE)
-    assert (read.main, sorted(read.files)) == ("mini.py", ["helpers.py", "mini.py", "weights.safetensors"])
+    handed_in = reading(ada, tmp_path / "together")
+    assert (handed_in.main, sorted(handed_in.files)) == (
+        "mini.py",
+        ["helpers.py", "mini.py", "weights.safetensors"],
+    )
 
 
 def test_canvas_resubmission(tmp_path):
@@ -233,7 +242,17 @@ def test_canvas_anonymous(tmp_path):
     assert (entry.name, entry.people[0].name, entry.people[0].canvas_id) == ("anon_Xy3zQ", "", "")
 
 
-@pytest.mark.parametrize("name", ["ada_2026_11_22.py", "mini.py", "group_1_mini.py", "ada_12_34.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ada_2026_11_22.py",
+        "ada_1_5001_..",
+        "Ada_7_assignsubmission_file_..",
+        "mini.py",
+        "group_1_mini.py",
+        "ada_12_34.py",
+    ],
+)
 def test_plain_names_stay_plain(tmp_path, name):
     """Numbers and dates in a file's name are no download name."""
     (entry,) = find([files(tmp_path / "c", name) / name], "mini")
@@ -265,10 +284,10 @@ def test_moodle(tmp_path):
         "Ada Lovelace",
         "701",
     )
-    assert sorted(bob.read(SAMPLE).files) == ["helpers.py", "mini.py"]
+    assert sorted(reading(bob, tmp_path / "together").files) == ["helpers.py", "mini.py"]
     assert (third.name, third.people[0].name) == ("Participant_703", "")
     with pytest.raises(SubmissionError, match=r"onlinetext\.html"):
-        third.read(SAMPLE)
+        reading(third, tmp_path / "together")
 
 
 # ---------------------------------------------------------------------------------------------------- all together
