@@ -413,6 +413,7 @@ def influence_not_masked(q, k, v):
     name="the closed form of w1, with nothing differentiated",
     hint="It is right, but proves nothing about your causal_attention: a leak in it would not show. Let autograd find "
     "the paths.",
+    replayed=False,
 )
 def by_formula(q, k, v):
     check_matrices(q, k, v)
@@ -523,6 +524,7 @@ def as_dict(own, library):
     replaces="time_attention",
     name="two times of your own attention: the library's never ran",
     hint="Which function stands between the readings of the clock that become torch_seconds?",
+    replayed=False,
 )
 def library_never_ran(n, d, repeats):
     return as_dict(*times(n, d, repeats, library=right_attention))
@@ -533,6 +535,7 @@ def library_never_ran(n, d, repeats):
     replaces="time_attention",
     name="two times of the library's attention: your own never ran",
     hint="own_seconds is the time of the causal_attention that you wrote in q2.",
+    replayed=False,
 )
 def own_never_ran(n, d, repeats):
     library = F.scaled_dot_product_attention
@@ -544,6 +547,7 @@ def own_never_ran(n, d, repeats):
     replaces="time_attention",
     name="the ratio upside down",
     hint="How many times as long does yours take? If it is slower, the ratio is above 1.",
+    replayed=False,
 )
 def ratio_upside_down(n, d, repeats):
     own, library = times(n, d, repeats)
@@ -555,6 +559,7 @@ def ratio_upside_down(n, d, repeats):
     replaces="time_attention",
     name="sums over all repeats in the place of the median of one call",
     hint="Ten times the repeats should make the measurement steadier, not the times ten times as long.",
+    replayed=False,
 )
 def sums_instead_of_medians(n, d, repeats):
     return as_dict(*times(n, d, repeats, middle=sum))
@@ -565,6 +570,7 @@ def sums_instead_of_medians(n, d, repeats):
     replaces="time_attention",
     name="times in another unit than seconds",
     hint="perf_counter counts in seconds and perf_counter_ns in billionths. Has something been multiplied by 1000?",
+    replayed=False,
 )
 def not_in_seconds(n, d, repeats):
     return as_dict(*(1000 * found for found in times(n, d, repeats)))
@@ -575,6 +581,7 @@ def not_in_seconds(n, d, repeats):
     replaces="time_attention",
     name="one call of each function, whatever repeats is",
     hint="A single reading is at the mercy of whatever else the computer does. Where does repeats enter?",
+    replayed=False,
 )
 def repeats_ignored(n, d, repeats):
     require(repeats >= 1, "repeats must be at least 1")
@@ -586,6 +593,7 @@ def repeats_ignored(n, d, repeats):
     replaces="time_attention",
     name="three numbers without their names",
     hint="Whoever reads the result should not have to know which number comes first: a dict gives them names.",
+    replayed=False,
 )
 def tuple_instead_of_dict(n, d, repeats):
     return tuple(as_dict(*times(n, d, repeats)).values())
@@ -597,6 +605,7 @@ def tuple_instead_of_dict(n, d, repeats):
     name="times of 0 seconds",
     hint="A call takes some hundred thousandths of a second. Have they been rounded, or does nothing stand between the "
     "two readings of the clock?",
+    replayed=False,
 )
 def zero_seconds(n, d, repeats):
     own, library = times(n, d, repeats)
@@ -608,6 +617,7 @@ def zero_seconds(n, d, repeats):
     replaces="time_attention",
     name="numbers that were written down once, not measured",
     hint="Measured times differ from call to call, and grow with n.",
+    replayed=False,
 )
 def invented_times(n, d, repeats):
     times(n, d, repeats)
