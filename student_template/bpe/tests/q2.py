@@ -1,7 +1,7 @@
 """q2: train_bpe(text, vocab_size) -> list[(int, int)].
 
-Judged by what each merge must be: a most frequent pair, given the merges before it. Lists are compared only where no tie
-decides.
+Judged by what each merge must be: a most frequent pair, given the merges before it. Lists are compared only where
+no tie decides.
 """
 
 from otter.test_files import test_case
