@@ -156,9 +156,9 @@ Your `train_bpe` behaves like a training that counts once and never again.
 Hint: After a merge its neighbours have other counts, and there are new pairs. Count again in the row that is left.
 
 passed: banana bandana: one merge, and none (2 of 2)
-FAILED: each merge is a most frequent pair (0 of 3)
-    train_bpe("she sells sea shells by the sea shore", 266): merge number 2 is (115, 104), which occurs once after the merges before it; (104, 101) occurs 3 times.
-    Hint: Count again after each merge, in the row that the merges before it have left, and take a pair with the highest count.
+FAILED: two merges worked out by hand (0 of 3)
+    train_bpe("banana bandana banana band", 258) is [(97, 110), (110, 97)], but [(97, 110), (98, 256)] was expected.
+    Hint: 'an' stands in 7 places, more than any other pair. Once it is X, that is 256, the row is bXXa bXdXa bXXa bXd: (b, X) stands in 4 places, (X, a) in 3. Count again after each merge.
 passed: the same twice (2 of 2)\
 """,
 }

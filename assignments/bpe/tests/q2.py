@@ -1,6 +1,7 @@
 """q2: train_bpe(text, vocab_size) -> list[(int, int)].
 
-Judged by what each merge must be, never by a list: a most frequent pair, given the merges before it.
+Judged by what each merge must be: a most frequent pair, given the merges before it. Lists are compared only where
+no tie decides.
 """
 
 from itertools import pairwise
@@ -13,7 +14,6 @@ OK_FORMAT = False
 name = "q2"
 all_or_nothing = False
 
-SENTENCE = "she sells sea shells by the sea shore"
 LOGBOOK = """\
 Fog in the morning. The first ship of the day was the ferry from the island, late as ever, with the mail and the milk.
 The second one was the fishing boat of the brothers, who never say good morning and never wait for the answer. There is
@@ -91,15 +91,15 @@ def test_banana(train_bpe):
 
 
 @test_case(
-    name="each merge is a most frequent pair",
+    name="two merges worked out by hand",
     points=3,
     hidden=False,
-    failure_message="Count again after each merge, in the row that the merges before it have left, and take a pair "
-    "with the highest count.",
+    failure_message="'an' stands in 7 places, more than any other pair. Once it is X, that is 256, the row is bXXa "
+    "bXdXa bXXa bXd: (b, X) stands in 4 places, (X, a) in 3. Count again after each merge.",
 )
-def test_sentence(train_bpe):
-    what = f'train_bpe("{SENTENCE}", 266)'
-    check_merges(train_bpe(SENTENCE, 266), SENTENCE, 10, what=what)
+def test_two_merges(train_bpe):
+    text = "banana bandana banana band"
+    check_equal(train_bpe(text, 258), [(97, 110), (98, 256)], what=f'train_bpe("{text}", 258)')
 
 
 @test_case(
@@ -112,7 +112,7 @@ def test_sentence(train_bpe):
 def test_twice(train_bpe):
     first = train_bpe("equal pairs: ab cd ef gh", 270)
     check_pairs(first, 14, what='train_bpe("equal pairs: ab cd ef gh", 270)')
-    train_bpe(SENTENCE, 260)
+    train_bpe("another text in between", 260)
     check_equal(train_bpe("equal pairs: ab cd ef gh", 270), first, what="the same call for the second time")
 
 
