@@ -721,8 +721,9 @@ def trained(task: Task) -> tuple[nn.Module, dict[str, list[float]]]:
         model.load_state_dict(load_file(path))
         print(f"Loaded {path}: delete it to train anew.")
         return model.eval(), {}
+    data = lorenz_data(task, n=64, n_samples=1000, seed=1)
     print(f"Training the task {task.name}: {task.steps} steps ...")
-    history = train(model, lorenz_data(task, n=64, n_samples=1000, seed=1), task.steps, seed=0)
+    history = train(model, data, task.steps, seed=0)
     print(f"  error after the last step, held-out data: {history['held_out'][-1]:.5f} standard deviations")
     model.eval()
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
@@ -743,7 +744,7 @@ def train_both() -> None:
             HISTORIES[task.name] = history
 
 
-show(train_both, needs="q5")
+show(train_both, needs="q2, q3, q4 and q5", what="training")
 
 
 # %% tags=["otter_ignore"]
@@ -1000,7 +1001,7 @@ def plot_attention(weights: Tensor, ax: Axes | None = None) -> Axes:
     require(weights.ndim == 2, f"weights must have two dimensions, got {shapes(weights=weights)}")
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
-    image = ax.imshow(weights.detach(), cmap="Blues", vmin=0, aspect="auto", interpolation="nearest")
+    image = ax.imshow(weights.detach().numpy(), cmap="Blues", vmin=0, aspect="auto", interpolation="nearest")
     ax.set(xlabel="sample of the window (the last is the newest)", ylabel="query or head")
     ax.yaxis.get_major_locator().set_params(integer=True)
     ax.figure.colorbar(image, ax=ax, label="weight")

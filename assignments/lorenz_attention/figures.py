@@ -59,7 +59,7 @@ def attention_over_the_window(maps_observed):
     for (above, below), title, (window, weights) in zip(axes.T, titles, maps_observed, strict=True):
         above.plot(window[:, 0], "o-", ms=4)
         above.set(title=title, ylabel="$x$")
-        image = below.imshow(weights, cmap="Blues", vmin=0, aspect="auto", interpolation="nearest")
+        image = below.imshow(weights.numpy(), cmap="Blues", vmin=0, aspect="auto", interpolation="nearest")
         below.set(xlabel="sample of the window (15 is the newest)", ylabel="row of your map")
         below.yaxis.get_major_locator().set_params(integer=True)
         figure.colorbar(image, ax=below, label="weight")

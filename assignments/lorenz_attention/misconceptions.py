@@ -535,7 +535,7 @@ def map_summed_over_heads(model, window):
 def map_on_its_side(weights, ax=None):
     require(weights.ndim == 2, "weights must have two dimensions")
     ax = plt.subplots()[1] if ax is None else ax
-    ax.imshow(weights.T)
+    ax.imshow(weights.T.numpy())
     ax.set(xlabel="query or head", ylabel="sample of the window")
     return ax
 
