@@ -266,6 +266,10 @@ def test_network_domains(generated):
     "data that it was trained on: chains at low temperature keep the sign that they started with.",
 )
 def test_network_signs(generated):
+    order = float(spins_of(generated[1.5]).mean((1, 2)).abs().mean())
+    assert order > 0.8, (
+        f"The mean of |m| at T = 1.5 is {order:.2f} (exact 0.99): without order there is no sign."
+    )
     shares = {}
     for T, boards in generated.items():
         m = spins_of(boards).mean((1, 2))
@@ -286,6 +290,7 @@ def test_network_signs(generated):
     "training data.",
 )
 def test_network_originality(generated, empty_headed):
+    check_energy(generated[3.5], 3.5, ENERGY, "by your sample")  # noise is original, too
     spins = spins_of(generated[3.5])
     distinct = len(spins.flatten(1).unique(dim=0)) / len(spins)
     # 1.000 for exact boards and for all eight seeds; at T = 1.5 a quarter is usual, so nothing is said there
