@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.gradescope import jail
-from autograder.gradescope.limits import Limiter, Usage, limiter
+from autograder.gradescope.limits import Limiter, Usage, descendants, limiter
 from autograder.gradescope.schema import problems as schema_problems
 from autograder.gradescope.settings import CPUS, MEMORY_MB, MINUTES
 
@@ -223,9 +223,7 @@ def _supervise(command: list[str], container: Container, limits: Limiter, trial:
         try:
             why = _wait(process, container, limits, trial.usage, started)
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _end(process)
         trial.seconds = time.monotonic() - started
         output.seek(0)
         trial.output += output.read().decode(errors="replace")
@@ -241,6 +239,15 @@ def _supervise(command: list[str], container: Container, limits: Limiter, trial:
         trial.problems.append(
             f"time: {used}, more than {container.cpus:g} of a core gives in {container.minutes:g} minutes."
         )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process and what it started; in a clean root, all that is in there ends with it."""
+    running = process.poll() is None  # else its number may be somebody else's by now
+    for pid in reversed(list(descendants(process.pid)) if running else []):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
 
 
 def _wait(

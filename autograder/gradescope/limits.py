@@ -8,6 +8,8 @@ processor seconds are compared with what half a core would have given.
 from __future__ import annotations
 
 import os
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 _PERIOD = 100_000  # microseconds, of which cpus * _PERIOD may be used
-_V1, _V2 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup")
+_GROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass
@@ -73,7 +75,9 @@ class CgroupV1:
             self._memory = self._make("memory")
             self._cpu = self._make("cpu")
             self._count = (
-                self._make("cpuacct") if (_V1 / "cpuacct").resolve() != (_V1 / "cpu").resolve() else self._cpu
+                self._make("cpuacct")
+                if (_GROUPS / "cpuacct").resolve() != (_GROUPS / "cpu").resolve()
+                else self._cpu
             )
             (self._memory / "memory.limit_in_bytes").write_text(str(megabytes << 20))
             (self._cpu / "cpu.cfs_period_us").write_text(str(_PERIOD))
@@ -83,9 +87,9 @@ class CgroupV1:
             raise
 
     def _make(self, controller: str) -> Path:
-        if not (_V1 / controller / "cgroup.procs").exists():
+        if not (_GROUPS / controller / "cgroup.procs").exists():
             raise OSError(f"no controller {controller}")
-        folder = _V1 / controller / f"autograder-{os.getpid()}-{id(self)}"
+        folder = _GROUPS / controller / f"autograder-{os.getpid()}-{id(self)}"
         folder.mkdir()
         self._folders.append(folder)
         return folder
@@ -114,11 +118,11 @@ class CgroupV2:
     name, enforces = "control groups (version 2)", True
 
     def __init__(self, megabytes: int, cpus: float) -> None:
-        available = (_V2 / "cgroup.controllers").read_text().split()
+        available = (_GROUPS / "cgroup.controllers").read_text().split()
         if not {"memory", "cpu"} <= set(available):
             raise OSError("no memory and cpu controllers")
-        (_V2 / "cgroup.subtree_control").write_text("+memory +cpu")
-        self._folder = _V2 / f"autograder-{os.getpid()}-{id(self)}"
+        (_GROUPS / "cgroup.subtree_control").write_text("+memory +cpu")
+        self._folder = _GROUPS / f"autograder-{os.getpid()}-{id(self)}"
         self._folder.mkdir()
         try:
             (self._folder / "memory.max").write_text(str(megabytes << 20))
@@ -155,7 +159,7 @@ class Watch:
     def look(self, pid: int, usage: Usage) -> None:
         """Brings `usage` up to date; processes that ended between two looks are seen by their parents' counts."""
         seen = list(descendants(pid))
-        usage.peak_mb = max(usage.peak_mb, sum(map(_held_mb, seen)))
+        usage.peak_mb = max(usage.peak_mb, held_together([(_share_mb(one), _own_mb(one)) for one in seen]))
         usage.cpu_seconds = max(usage.cpu_seconds, sum(map(_cpu_seconds, seen)))
 
     def close(self) -> None:
@@ -171,13 +175,34 @@ def descendants(pid: int) -> Iterator[int]:
                 yield from descendants(int(child))
 
 
-def _held_mb(pid: int) -> float:
-    """A process's share of memory: pages shared with others are divided among them."""
+def held_together(processes: list[tuple[float | None, float]]) -> float:
+    """Megabytes of several processes.
+
+    Args:
+        processes: of each its share (pages shared with others divided among them), None where that may not be read,
+            which is so for the sandbox's processes unless root asks; and all that it sees, shared pages included.
+            The processes without a share are taken for forks of the smallest of them.
+    """
+    shares = [share for share, _ in processes if share is not None]
+    forks = [seen for share, seen in processes if share is None]
+    smallest = min(forks, default=0.0)
+    return sum(shares) + smallest + sum(seen - smallest for seen in forks)
+
+
+def _share_mb(pid: int) -> float | None:
+    return _megabytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss_Anon:")
+
+
+def _own_mb(pid: int) -> float:
+    return _megabytes(Path(f"/proc/{pid}/status"), "RssAnon:") or 0.0
+
+
+def _megabytes(path: Path, key: str) -> float | None:
     with suppress(OSError, ValueError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss_Anon:"):
+        for line in path.read_text(errors="replace").splitlines():
+            if line.startswith(key):
                 return int(line.split()[1]) / 1024
-    return 0.0
+    return None
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -195,9 +220,6 @@ def _table(path: Path) -> dict[str, int]:
 
 
 def _remove(folder: Path) -> None:
-    import signal
-    import time
-
     for _ in range(100):  # a process that was killed leaves its group only when it has been reaped
         with suppress(OSError):
             for pid in (folder / "cgroup.procs").read_text().split():

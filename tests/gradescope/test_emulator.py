@@ -153,6 +153,44 @@ def test_overrun_of_memory_without_control_groups(fake, both, unlimited):
     assert problem.endswith("more than the container's 100 MB.")
 
 
+def test_second_version_of_control_groups(tmp_path, monkeypatch):
+    """The files that the kernel's documentation names are written and read; a stand-in, for lack of such a machine."""
+    monkeypatch.setattr(limits, "_GROUPS", tmp_path)
+    (tmp_path / "cgroup.controllers").write_text("cpuset cpu io memory pids\n")
+    group = limits.CgroupV2(768, 0.5)
+    folder = next(path for path in tmp_path.iterdir() if path.is_dir())
+    assert (folder / "memory.max").read_text() == str(768 << 20)
+    assert (folder / "cpu.max").read_text() == "50000 100000"
+    assert (tmp_path / "cgroup.subtree_control").read_text() == "+memory +cpu"
+    (folder / "memory.stat").write_text(f"anon {200 << 20}\nfile 5\nshmem {10 << 20}\n")
+    (folder / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 1\n")
+    (folder / "memory.events").write_text("low 0\noom_kill 1\n")
+    group.look(1, usage := limits.Usage())
+    assert usage == limits.Usage(210, 2.5, True)
+    for file in folder.iterdir():
+        file.unlink()
+    group.close()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("controllers", ["", "cpuset pids", None])
+def test_without_control_groups(tmp_path, monkeypatch, controllers):
+    """Where none may be made, it is looked instead, and said."""
+    monkeypatch.setattr(limits, "_GROUPS", tmp_path)
+    if controllers is not None:
+        (tmp_path / "cgroup.controllers").write_text(controllers)
+    found = limits.limiter(768, 0.5)
+    assert isinstance(found, limits.Watch)
+    assert "not enforced" in found.name
+
+
+def test_memory_of_forks():
+    """What may not be looked into is counted once where it is shared, and in full where it is not."""
+    assert limits.held_together([]) == 0
+    assert limits.held_together([(3.0, 9.0), (5.0, 9.0)]) == 8
+    assert limits.held_together([(2.0, 4.0), (None, 243.0), (None, 260.0), (None, 250.0)]) == 2 + 243 + 17 + 7
+
+
 def test_overrun_of_time(fake, both):
     """Ended as Gradescope would, with all that it started."""
     trial = try_zip(fake(f"{ENOUGH}; (setsid sleep 987 &) ; sleep 987"), RIGHT, Container(minutes=0.03))
