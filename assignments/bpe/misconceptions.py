@@ -254,6 +254,7 @@ def trained_without_overlap(text, vocab_size):
 @misconception(
     "q2",
     replaces="train_bpe",
+    replayed=False,  # what it does depends on the process that it runs in
     name="a training whose ties are decided by the order of a set",
     hint="The order of a set of texts or bytes changes from one run of Python to the next. Decide by the "
     "numbers of the pair, or by which pair came first: a dict keeps that order.",

@@ -141,6 +141,10 @@ def test_round_trip(encode, decode):
             text,
             what="decode(encode(text, merges), merges)",
         )
+    size, tokens = len(LEARNED_FROM.encode()), len(encode(LEARNED_FROM, merges))
+    assert tokens < size, (
+        f"With 40 merges, encode makes {tokens} tokens of {size} bytes: there should be fewer."
+    )
 
 
 @test_case(
