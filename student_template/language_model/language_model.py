@@ -173,8 +173,8 @@ def decode_ids(ids: Sequence[int]) -> str:
 def hand_encoding() -> None:
     """Print the example, there and back."""
     ids = encode_problem("3+5=8;")
-    print("3+5=8;  ->", ids, " ->", decode_ids(ids))
-    print("[8, 13, 14, 14]  ->", decode_ids([8, 13, 14, 14]))
+    print("3+5=8;  ->  " + ", ".join(map(str, ids)) + "  ->  " + decode_ids(ids))
+    print("[8, 13, 14, 14]  ->  " + decode_ids([8, 13, 14, 14]))
 
 
 show(hand_encoding, needs="q1")
@@ -450,9 +450,8 @@ def train_and_save() -> None:
     torch.set_num_threads(1)  # a model this small is slower on several cores
     model = TinyGPT(**SIZES)
     history = train(model, all_problems(), STEPS, seed=0)
-    model.eval()
-    TRAINED.update(model=model, history=history)
     print(f"perplexity of the held-out answers: {history['perplexity'][-1]:.3f}")
+    TRAINED.update(model=model.eval(), history=history)
     save_weights(model, history)
     print("saved weights.safetensors")
 

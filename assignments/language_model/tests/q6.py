@@ -14,18 +14,18 @@ def texts(count, length, symbols, seed):
     return torch.randint(symbols, (count, length), generator=torch.Generator().manual_seed(seed))
 
 
+@torch.no_grad()
 def in_use(model, seed=0, size=0.3):
     """A model in eval mode whose parameters all differ from each other, as after a training."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(size * torch.randn(parameter.shape, generator=generator))
+    noise = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.add_(size * torch.randn(parameter.shape, generator=noise))
     return model.eval()
 
 
+@torch.no_grad()
 def probabilities(model, ids):
-    with torch.no_grad():
-        return model(ids).log_softmax(-1)
+    return model(ids).log_softmax(-1)
 
 
 def looks_ahead(model, ids):

@@ -20,22 +20,22 @@ def other(ids, symbols):
     return (ids + 1) % symbols
 
 
+@torch.no_grad()
 def in_use(model, seed=0):
     """A model in eval mode whose parameters all differ from each other, as after a training.
 
     Layers that begin at zero, and tables that begin small, would otherwise hide what depends on what.
     """
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    noise = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.add_(0.3 * torch.randn(parameter.shape, generator=noise))
     return model.eval()
 
 
+@torch.no_grad()
 def probabilities(model, ids, symbols, what):
     """Logarithms of the probabilities: a constant added to the logits of a position is no difference."""
-    with torch.no_grad():
-        found = check_shape(model(ids), (*ids.shape, symbols), what=what)
+    found = check_shape(model(ids), (*ids.shape, symbols), what=what)
     assert found.is_floating_point(), (
         f"{what} has dtype {found.dtype}, but logits are floating point numbers."
     )
