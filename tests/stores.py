@@ -11,9 +11,14 @@ _TIMES = {"seconds", "cpu_seconds", "peak_mb"}
 
 
 def comparable(output: Path) -> dict[str, Any]:
-    """All that an output folder's store holds, by table and key, apart from times and memory."""
-    database = sqlite3.connect(f"file:{output / 'grades.sqlite'}?mode=ro", uri=True)
+    """All that an output folder's store holds, by table and key, apart from times and memory.
+
+    It is opened for writing: after a kill in the middle of a transaction, opening it is what takes that back.
+    """
+    database = sqlite3.connect(f"file:{output / 'grades.sqlite'}?mode=rw", uri=True)
     try:
+        if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return {"submissions": []}  # killed before it was made
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         return {table: _rows(database, table) for table in ("about", "submissions", "questions", "contents")}
     finally:
