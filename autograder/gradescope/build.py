@@ -98,8 +98,10 @@ def _file_of(name: str) -> Path | None:
 
 def _of_assignment(assignment: Assignment) -> Iterator[Path]:
     """The suite, the solution with what lies beside it, and the stubs, by which untouched work is known."""
+    beside = assignment.reference.parent
     yield from _all_in(assignment.folder)
-    yield from assignment.reference.parent.glob(f"{assignment.slug}.*")
+    yield from beside.glob(f"{assignment.slug}.*")
+    yield from (beside / name for name in assignment.files)
     for ending in (".py", ".ipynb"):
         if (stub := assignment.template / f"{assignment.slug}{ending}").is_file():
             yield stub

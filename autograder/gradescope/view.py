@@ -17,6 +17,7 @@ _WHEN = {
     "after_due_date": "after the due date",
     "after_published": "once grades are published",
 }
+MAX_PRINTED = 2000  # characters, where something went wrong
 MAX_LINES = 12  # of one text; the rest is said to be there
 
 
@@ -27,6 +28,8 @@ def show(trial: Trial, console: Console) -> None:
     usage = trial.usage
     took = f"{trial.seconds:.1f} s, {usage.cpu_seconds:.1f} processor seconds, {usage.peak_mb:.0f} MB at most"
     console.print(f"{took} ({trial.where})", markup=False)
+    if trial.problems and trial.output:
+        console.print(f"Printed, at the end:\n{clean(trial.output[-MAX_PRINTED:])}", markup=False)
     for problem in trial.problems:
         console.print(f"PROBLEM: {clean(problem)}", markup=False)
     if not trial.problems:

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from packaging.requirements import Requirement
 
-from autograder.assignment import load
+from autograder.assignment import load, slugs
 from autograder.cli import main
 from autograder.gradescope import requirements
 from autograder.gradescope.build import ENTRIES, build, modules
@@ -79,14 +79,24 @@ def test_what_the_package_imports_is_installed():
         "torch"
     }
     published = importlib.metadata.packages_distributions()
-    for name, path in modules([*ENTRIES, "autograder.checks"]).items():
+    for path in [*modules([*ENTRIES, "autograder.checks"]).values(), *suites()]:
         for top in sorted(_imported(path) - sys.stdlib_module_names - {"autograder", "tomli"}):
             distributions = {requirements.normalised(found) for found in published[top]}
-            assert distributions & listed, f"{name} imports {top}"
+            assert distributions & listed, f"{path} imports {top}"
+
+
+def suites():
+    """What the judge runs of all assignments: tests, fixtures, figures, misconceptions, solutions."""
+    for slug in slugs(ROOT):
+        yield from (ROOT / "assignments" / slug).rglob("*.py")
+        yield ROOT / "reference" / f"{slug}.py"
 
 
 def _imported(path):
-    nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    tree = ast.parse(path.read_bytes())
+    nodes = (
+        tree.body if path.parent.name == "reference" else list(ast.walk(tree))
+    )  # inside: a student's choice
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
     return {name.split(".")[0] for name in names}

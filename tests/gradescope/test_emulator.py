@@ -273,8 +273,10 @@ def test_command(monkeypatch):
 def test_view_of_problems():
     """What went wrong is said last, whatever signs are in it; without results there is no table."""
     console = Console(file=io.StringIO(), width=140)
-    show(Trial(problems=["[red]odd\x1b[2J"], where="somewhere"), console)
-    assert console.file.getvalue().splitlines()[-1] == "PROBLEM: [red]odd?[2J"
+    show(Trial(problems=["[red]odd\x1b[2J"], output="Traceback\n  the cause", where="somewhere"), console)
+    assert console.file.getvalue().splitlines()[-4:] == [
+        "Printed, at the end:", "Traceback", "  the cause", "PROBLEM: [red]odd?[2J",
+    ]  # fmt: skip
 
 
 def test_view_of_odd_results():
@@ -292,11 +294,15 @@ def test_view_of_odd_results():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("slug", slugs(ROOT))
-def test_the_reference_fits_into_the_smallest_container(zips, slug):
+def test_the_reference_fits_into_the_smallest_container(zips, tmp_path, slug):
     """Full marks for each assignment in 768 MB, with half a core, in ten minutes."""
-    trial = try_zip(zips(slug, ROOT), ROOT / "reference" / f"{slug}.py")
+    assignment = load(slug, ROOT)
+    shutil.copyfile(assignment.reference, tmp_path / f"{slug}.py")
+    for artifact in assignment.artifacts:
+        shutil.copyfile(assignment.reference_artifact(artifact), tmp_path / artifact.file)
+    trial = try_zip(zips(slug, ROOT), tmp_path)
     assert trial.problems == []
-    assert trial.results["score"] == load(slug, ROOT).possible
+    assert trial.results["score"] == assignment.possible
 
 
 @pytest.mark.slow
