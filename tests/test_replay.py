@@ -112,6 +112,17 @@ def test_a_module_that_is_trained(names):
         assert same_behaviour(observed(record), again) is alike
 
 
+def test_a_spoiled_parameter_is_not_a_changed_one(names):
+    """NaN is not equal to itself, and yet a call that leaves it alone changes nothing."""
+    net = names.get("Net")(2).eval()
+    with torch.no_grad():
+        net.inner.weight[0] = float("nan")
+    net(X)
+    record = stop(names)
+    assert observed(record).changed == {}
+    assert same_behaviour(observed(record), replay(record, HERE["Net"]))
+
+
 def test_the_mode_is_that_of_the_call(names):
     """A module that was called in eval mode drops nothing in the replay, although it is in training mode by then."""
     net = names.get("Net")(2).eval()
