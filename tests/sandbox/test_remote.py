@@ -422,7 +422,7 @@ def test_a_module_has_the_students_parameters(names: Namespace):
     assert shapes == {"scale": (), "inner.0.weight": (4, 3), "inner.0.bias": (4,), "out.weight": (1, 4)}
     assert net.inner._modules["0"].weight is dict(net.named_parameters())["inner.0.weight"]
     assert net.out.weight.shape == (1, 4)
-    assert set(net.state_dict()) == set(shapes)
+    assert set(net.state_dict()) == {*shapes, "calls"}
     assert net.width == 4
     assert net.sizes == [3, 4]
     assert net.count() == 21
@@ -444,7 +444,7 @@ def test_parameters_set_by_the_test_are_used(names: Namespace):
     with torch.no_grad():
         net.scale.fill_(0.0)
         assert net(torch.ones(1, 2)).item() == 0.0
-        net.load_state_dict({name: torch.ones_like(p) for name, p in net.named_parameters()})
+        net.load_state_dict({name: torch.ones_like(value) for name, value in net.state_dict().items()})
         assert net(torch.ones(1, 2)).item() == pytest.approx(4 * np.tanh(3.0))
 
 
