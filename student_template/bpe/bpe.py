@@ -687,9 +687,9 @@ draw(token_space, needs="q1, q2, q3 and q5")
 # words. Nobody told them: vowels are those letters that have consonants for neighbours. (In 1962 Boris Sukhotin built
 # an algorithm on this, to find the vowels of writing that nobody can read.)
 #
-# On the right, after 150 merges, tokens that hold the blank after a word (blue) stand apart from those that do not, and
-# they stand in two groups: endings, such as `ed·`, and whole short words, such as `was·` and `that·`. What comes *before*
-# an ending is a piece of a word, and what comes before a word is a blank. (The signs of the axes are free: your picture
+# On the right, after 150 merges, tokens that hold the blank after a word (blue) stand apart from those that do not,
+# in two groups: endings, such as `ed·`, and whole short words, such as `was·` and `that·`. What comes *before* an
+# ending is a piece of a word, and what comes before a word is a blank. (The signs of the axes are free: your picture
 # may be a mirror image.)
 #
 # A trained model knows far more than two neighbours. But what it begins with is this.
