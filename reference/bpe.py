@@ -129,7 +129,7 @@ def draw(figure: Callable[[], Figure], needs: str) -> None:
 # %% [markdown]
 # ### Something to read
 #
-# The kit comes with a text of 21 kilobytes, `lighthouse.txt`: the story of a keeper who counts flags. Most figures
+# The kit comes with a text of 26 kilobytes, `lighthouse.txt`: the story of a keeper who counts flags. Most figures
 # below use it. It lies beside this notebook; nothing that is graded reads it.
 
 
@@ -827,10 +827,10 @@ draw(token_space, needs="q1, q2, q3 and q5")
 # words. Nobody told them: vowels are those letters that have consonants for neighbours. (In 1962 Boris Sukhotin built
 # an algorithm on this, to find the vowels of writing that nobody can read.)
 #
-# On the right, after 150 merges, the first axis has found the end of a word: tokens that hold the blank after a word
-# (blue) stand apart from those that do not. Among them the second axis parts endings, such as `ed·`, from whole short
-# words, such as `of·` and `that·`: what comes *before* an ending is a piece of a word, and what comes before a word is
-# a blank. (The signs of the axes are free: your picture may be a mirror image.)
+# On the right, after 150 merges, tokens that hold the blank after a word (blue) stand apart from those that do not,
+# in two groups: endings, such as `ed·`, and whole short words, such as `was·` and `that·`. What comes *before* an
+# ending is a piece of a word, and what comes before a word is a blank. (The signs of the axes are free: your picture
+# may be a mirror image.)
 #
 # A trained model knows far more than two neighbours. But what it begins with is this.
 
