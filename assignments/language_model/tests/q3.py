@@ -256,8 +256,16 @@ def test_bad_arguments(TinyGPT):
         check_raises(ValueError, model, torch.full((1, 3), unknown), what=f"{call} with the id {unknown}")
 
 
+# Ten trainings of the reference, 1000 steps each, measured as here (benchmarks/language_model_seeds.py):
+#
+#     seed          0      1      2      3      4      5      6      7      8      9
+#     perplexity    1.029  1.019  1.019  1.056  1.026  1.021  1.035  1.026  1.031  1.024
+#     exact match   0.989  0.987  0.989  0.955  0.984  0.984  0.973  0.984  0.979  0.981
+#
+# so none of ten fails at 1.5 and 0.80. A fresh model: 15.5 and 0.000. Four other styles of model and training, after
+# 1000 steps (one 2000): 1.03 to 1.21 and 0.88 to 0.99.
 def check_learned(scores):
-    """What a fresh model knows, its code knows. Measured: perplexity 15 to 20, no answer right."""
+    """What a fresh model knows, its code knows."""
     known = scores["exact_match"] < 0.1 and scores["perplexity"] > 5
     assert known, (
         f"A model with fresh random weights has a perplexity of {scores['perplexity']:.3g} and"
@@ -276,7 +284,6 @@ def check_learned(scores):
 )
 def test_goal(held_out_scores, untrained_scores):
     found = held_out_scores["perplexity"]
-    # ten trainings of the reference (benchmarks/language_model_seeds.py): 1.019 to 1.056; a fresh model: 16
     assert found < 1.5, f"The perplexity of the held-out answers is {found:.3f}, and is to be below 1.5."
     check_learned(untrained_scores)
 
@@ -291,7 +298,6 @@ def test_goal(held_out_scores, untrained_scores):
 )
 def test_exact(held_out_scores, untrained_scores):
     found = held_out_scores["exact_match"]
-    # ten trainings of the reference: 0.955 to 0.989; a fresh model: 0.00
     assert found >= 0.80, f"{found:.0%} of the held-out answers are right in full, and 80 % are to be."
     check_learned(untrained_scores)
 
