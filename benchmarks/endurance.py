@@ -104,22 +104,36 @@ def kills(options: argparse.Namespace, folder: Path) -> bool:
     process.communicate()
     wall = time.monotonic() - started
     print(f"undisturbed: {wall:.0f} s, the first result after {first:.1f} s", flush=True)
-    moments, latest = random.Random(options.seed), first + (wall - first) / 4
+    moments = random.Random(options.seed)
     for number in range(options.kills):
-        seconds = moments.uniform(0, latest)
         process = start(folder / "class", folder / "out", options.jobs)
+        if number % 4:  # while it grades; every fourth one while it starts
+            seconds, since = moments.uniform(0, (wall - first) / 6), "its first result"
+            _wait_for_a_result(process)
+        else:
+            seconds, since = moments.uniform(0, first), "its start"
         try:
             process.wait(seconds)
             print(f"run {number + 1} was complete before its kill", flush=True)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            print(f"kill {number + 1} after {seconds:.1f} s: {_stored(folder / 'out')} stored", flush=True)
+            print(
+                f"kill {number + 1}, {seconds:.1f} s after {since}: {_stored(folder / 'out')} stored",
+                flush=True,
+            )
     process = start(folder / "class", folder / "out", options.jobs)
     print(process.communicate()[1].splitlines()[0])
     same = comparable(folder / "out") == comparable(folder / "whole")
     print("the store is that of an undisturbed run" if same else "the stores DIFFER")
     return same
+
+
+def _wait_for_a_result(process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.split("/")[0].strip().isdigit():
+            return
 
 
 def _stored(output: Path) -> int:
