@@ -295,14 +295,19 @@ def test_view_of_odd_results():
 @pytest.mark.slow
 @pytest.mark.parametrize("slug", slugs(ROOT))
 def test_the_reference_fits_into_the_smallest_container(zips, tmp_path, slug):
-    """Full marks for each assignment in 768 MB, with half a core, in ten minutes."""
+    """Full marks for each assignment in 768 MB, in far less than the processor time that half a core gives.
+
+    The longest, which trains without weights in its tests, takes 19 of the 300 seconds. All but one get two cores
+    here, for the tests' own time: half a core is what `test_half_a_core` and all other trials have.
+    """
     assignment = load(slug, ROOT)
     shutil.copyfile(assignment.reference, tmp_path / f"{slug}.py")
     for artifact in assignment.artifacts:
         shutil.copyfile(assignment.reference_artifact(artifact), tmp_path / artifact.file)
-    trial = try_zip(zips(slug, ROOT), tmp_path)
+    trial = try_zip(zips(slug, ROOT), tmp_path, Container(cpus=0.5 if slug == "attention" else 2))
     assert trial.problems == []
     assert trial.results["score"] == assignment.possible
+    assert trial.usage.cpu_seconds < 100
 
 
 @pytest.mark.slow
