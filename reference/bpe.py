@@ -64,7 +64,7 @@
 #
 # The list of merges **is** the tokenizer: nothing else needs to be stored.
 #
-# The next cell holds the imports and a helper for your argument checks: `require(n >= 1, "n must be at least 1")`
+# The next cell holds the imports and a short way to check arguments: `require(n >= 1, "n must be at least 1")`
 # raises a `ValueError` with that message when `n` is 0.
 
 # %%
