@@ -172,9 +172,9 @@ def test_bad_samples(observables):
     name="the energy of your network's boards",
     points=2,
     hidden=True,
-    failure_message="The mean energy of 500 boards from your network, by your sample, is not that of the "
-    "Ising model at this temperature. Train longer (1500 steps or more), at all three temperatures, with betas "
-    "= linear_schedule(50, 0.002, 0.4).",
+    failure_message="The numbers that come out are not near +-1, or the mean energy of 500 boards from your "
+    "network, by your sample, is not that of the Ising model at this temperature. Train longer (1500 steps or "
+    "more), at all three temperatures, with betas = linear_schedule(50, 0.002, 0.4).",
 )
 def test_network_energy(generated, reverse_process):
     for T, boards in generated.items():
