@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
-from autograder import publish, roster, submission
+from autograder import publish, roster
 from autograder.assignment import Assignment, AssignmentError, load
 from autograder.grading import Result
 from autograder.identity import Identity, identify
@@ -37,7 +37,7 @@ from autograder.store import DiskFull, Store, Stored, StoreError, explained
 from autograder.submission import SubmissionError
 from autograder.suite import clean
 from autograder.summary import Change, change, print_changes, print_points
-from autograder.worker import Task
+from autograder.worker import Task, fingerprint_at
 
 GRADED, SOME_FAILED, USAGE = 0, 1, 2
 TABLE_SECONDS = 5.0  # grades.csv is written again after so long, or after 20 times what writing it took
@@ -165,7 +165,7 @@ class Batch:
         tasks = []
         for name, path in found:
             stored = self.store.get(name)
-            if stored is None or stored.fingerprint != _fingerprint(path):
+            if stored is None or stored.fingerprint != (fingerprint_at(path) or None):
                 tasks.append(Task(name, str(path)))
             elif task := self._due(stored):
                 tasks.append(task)
@@ -328,11 +328,3 @@ class Interrupt:
             self._console.show_cursor()
             os._exit(128 + number)
         self.asked = True
-
-
-def _fingerprint(path: Path) -> str:
-    """Of what lies there; what cannot be read has one that nothing stored has, so that it is tried again."""
-    try:
-        return submission.fingerprint(path)
-    except OSError:
-        return "unreadable"

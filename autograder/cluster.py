@@ -24,7 +24,7 @@ from autograder.identity import Identity, identify
 from autograder.plain import from_json, to_json
 from autograder.pool import TICK, Began, Event, Finished, PoolError, Runner, Waiting, Work, default_patience
 from autograder.submission import SubmissionError
-from autograder.worker import Reply, Task
+from autograder.worker import Reply, Task, fingerprint_at
 
 CONNECT_SECONDS = 20
 COUNT_SECONDS = 5.0  # how often the cluster is asked how large it is: workers come and go
@@ -124,10 +124,10 @@ class Cluster:
         known = Reply(nothing_yet)
         try:
             if not packed:
-                known.fingerprint = submission.fingerprint(Path(task.path))
+                known.fingerprint = fingerprint_at(Path(task.path))
                 found = submission.read(Path(task.path), task.name, self._assignment)
                 packed = known.packed = submission.pack(found)
-        except (SubmissionError, OSError) as error:
+        except SubmissionError as error:
             known.result = unreadable(task.name, self._assignment.possible, str(error))
             yield Finished(task, known)
             return

@@ -116,6 +116,14 @@ def receive(connection: Any) -> Reply:
     return reply
 
 
+def fingerprint_at(path: Path) -> str:
+    """Of what lies there; "", which is nothing's, where that cannot be read: reading it says why."""
+    try:
+        return submission.fingerprint(path)
+    except OSError:
+        return ""
+
+
 def grade_one(judge: Judge, assignment: Assignment, task: Task, packed: bytes) -> Reply:
     """Grades one submission; whatever it does, there is a result."""
     possible = assignment.possible
@@ -123,7 +131,7 @@ def grade_one(judge: Judge, assignment: Assignment, task: Task, packed: bytes) -
     fingerprint = ""
     try:
         if not packed:
-            fingerprint = submission.fingerprint(Path(task.path))
+            fingerprint = fingerprint_at(Path(task.path))
         found = (
             submission.unpack(packed, task.name)
             if packed
