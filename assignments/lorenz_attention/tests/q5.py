@@ -50,20 +50,18 @@ def check_forecasts(report, *, least, most_error, task):
         f" For comparison: 'the last sample again' holds for {other['last sample']:.2f}, the best linear formula on the"
         f" window for {other['linear']:.2f}."
     )
-    if not report["error"] <= most_error:
-        raise AssertionError(
-            f"The one-step error of your network of the task {task}, on 200 trajectories that it has never seen, is"
-            f" {report['error']:.2g} standard deviations, but at most {most_error:g} is allowed; the "
-            "best linear formula"
-            f" has {other['linear error']:.2g}. If the error in your training was much smaller, look for a leak: does a"
-            " window contain its target?"
-        )
-    if not report["median"] >= least:
-        raise AssertionError(
-            f"The forecasts of your network of the task {task} hold for {report['median']:.2f} "
-            "Lyapunov times (the median"
-            f" over 200 new trajectories), but at least {least:g} was expected.{compared}"
-        )
+    assert report["error"] <= most_error, (
+        f"The one-step error of your network of the task {task}, on 200 trajectories that it has never seen, is"
+        f" {report['error']:.2g} standard deviations, but at most {most_error:g} is allowed; the "
+        "best linear formula"
+        f" has {other['linear error']:.2g}. If the error in your training was much smaller, look for a leak: does a"
+        " window contain its target?"
+    )
+    assert report["median"] >= least, (
+        f"The forecasts of your network of the task {task} hold for {report['median']:.2f} "
+        "Lyapunov times (the median"
+        f" over 200 new trajectories), but at least {least:g} was expected.{compared}"
+    )
 
 
 @test_case(

@@ -27,16 +27,16 @@ def continued(model, window, n_steps):
     return torch.stack(samples[len(window) :])
 
 
-class Watched:
-    """A stand-in that keeps a record of the windows that it is shown."""
+def watched(model):
+    """A stand-in for the model, the list of the windows that it is shown, and that of its forecasts."""
+    seen, given = [], []
 
-    def __init__(self, model):
-        self.model, self.seen, self.given = model, [], []
+    def call(windows):
+        seen.append(windows.clone())
+        given.append(model(windows))
+        return given[-1]
 
-    def __call__(self, windows):
-        self.seen.append(windows.clone())
-        self.given.append(self.model(windows))
-        return self.given[-1]
+    return call, seen, given
 
 
 @test_case(
@@ -63,9 +63,9 @@ def test_fibonacci(rollout):
     failure_message="Call model(window[None]): its argument has the shape (1, length, d) at every step.",
 )
 def test_calls(rollout):
-    model = Watched(lambda windows: windows[:, -1])
+    model, shown, _ = watched(lambda windows: windows[:, -1])
     check_shape(rollout(model, torch.ones(4, 2), 3), (3, 2), what="rollout(model, window, 3)")
-    for number, seen in enumerate(model.seen):
+    for number, seen in enumerate(shown):
         check_shape(seen, (1, 4, 2), what=f"the argument of call {number} of the model")
 
 
@@ -99,14 +99,14 @@ def test_values(rollout):
     "say itself.",
 )
 def test_feeds_itself(rollout):
-    model, window = (
-        Watched(lambda windows: 0.5 * windows[:, -1] + 0.25 * windows[:, 0]),
-        4 * normal(3, 3, seed=5),
-    )
+    def stand_in(windows):
+        return 0.5 * windows[:, -1] + 0.25 * windows[:, 0]
+
+    window, (model, shown, given) = 4 * normal(3, 3, seed=5), watched(stand_in)
     found = rollout(model, window, 6)
     check_shape(found, (6, 3), what="rollout(model, window, 6)")
-    known = torch.cat([window, *model.given])
-    for number, seen in enumerate(model.seen):
+    known = torch.cat([window, *given])
+    for number, seen in enumerate(shown):
         distance = torch.cdist(seen[0], known, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
         if not (distance < 1e-6).all():
             raise Mistake(
@@ -114,7 +114,7 @@ def test_feeds_itself(rollout):
                 f"In call {number} the model was shown samples that are neither in the window nor "
                 "among its own forecasts.",
             )
-    check_close(found, continued(model.model, window, 6), what="rollout(model, window, 6)")
+    check_close(found, continued(stand_in, window, 6), what="rollout(model, window, 6)")
 
 
 @test_case(

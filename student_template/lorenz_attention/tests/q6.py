@@ -8,16 +8,16 @@ name = "q6"
 all_or_nothing = False
 
 
-class Watched:
-    """A stand-in that keeps a record of the windows that it is shown."""
+def watched(model):
+    """A stand-in for the model, the list of the windows that it is shown, and that of its forecasts."""
+    seen, given = [], []
 
-    def __init__(self, model):
-        self.model, self.seen, self.given = model, [], []
+    def call(windows):
+        seen.append(windows.clone())
+        given.append(model(windows))
+        return given[-1]
 
-    def __call__(self, windows):
-        self.seen.append(windows.clone())
-        self.given.append(self.model(windows))
-        return self.given[-1]
+    return call, seen, given
 
 
 @test_case(
@@ -44,9 +44,9 @@ def test_fibonacci(rollout):
     failure_message="Call model(window[None]): its argument has the shape (1, length, d) at every step.",
 )
 def test_calls(rollout):
-    model = Watched(lambda windows: windows[:, -1])
+    model, shown, _ = watched(lambda windows: windows[:, -1])
     check_shape(rollout(model, torch.ones(4, 2), 3), (3, 2), what="rollout(model, window, 3)")
-    for number, seen in enumerate(model.seen):
+    for number, seen in enumerate(shown):
         check_shape(seen, (1, 4, 2), what=f"the argument of call {number} of the model")
 
 
