@@ -17,6 +17,15 @@ def inputs(n, seed, size=8):
     return torch.randn(n, size, size, generator=g), torch.randint(50, (n,), generator=g), temperature
 
 
+def built(Denoiser):
+    """A network that has something to learn."""
+    model = Denoiser()
+    assert any(parameter.requires_grad for parameter in model.parameters()), (
+        "Denoiser() has no parameters: it is not implemented yet, or its layers are not attributes of self."
+    )
+    return model
+
+
 @test_case(
     name="shape and dtype of the guess",
     points=2,
@@ -26,7 +35,7 @@ def inputs(n, seed, size=8):
     "again.",
 )
 def test_shape(Denoiser):
-    model = Denoiser()
+    model = built(Denoiser)
     for n in (3, 1):
         x_t, t, temperature = inputs(n, seed=1)
         found = check_shape(model(x_t, t, temperature), (n, 8, 8), what=f"{CALL} with {n} boards of 8 x 8")
@@ -41,11 +50,8 @@ def test_shape(Denoiser):
     "torch.no_grad() in forward, and layers kept as attributes of self.",
 )
 def test_learns(Denoiser):
-    model = Denoiser()
+    model = built(Denoiser)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    assert parameters, (
-        "Denoiser() has no parameters: make layers in __init__ and keep them as attributes of self."
-    )
     x_t, t, temperature = inputs(4, seed=2)
     guess = check_shape(model(x_t, t, temperature), (4, 8, 8), what=CALL)
     assert guess.requires_grad, f"{CALL} carries no gradient: the path back to the parameters is cut."
