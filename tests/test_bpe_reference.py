@@ -56,7 +56,8 @@ def merges_of_tokenizers(text, count):
 def most_frequent(ids):
     """All pairs that none exceeds in frequency."""
     counts = RIGHT["pair_counts"](ids)
-    return {pair for pair, count in counts.items() if count == max(counts.values())}
+    most = max(counts.values(), default=0)
+    return {pair for pair, count in counts.items() if count == most}
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -80,7 +81,7 @@ def test_merges_of_tokenizers_pass_the_rule_of_the_suite(name):
         ids = RIGHT["merge"](ids, pair, new_id)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(text=ANY_TEXT, size=st.integers(256, 300))
 def test_each_merge_is_a_most_frequent_pair(text, size):
     """Of whatever text: the counts that are kept up to date are those of counting anew."""
@@ -92,7 +93,7 @@ def test_each_merge_is_a_most_frequent_pair(text, size):
     assert len(merges) == size - 256 or len(ids) < 2
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(text=ANY_TEXT, other=ANY_TEXT, size=st.integers(256, 300))
 def test_every_text_comes_back(text, other, size):
     """With merges learned from it, and with those of another text."""
@@ -101,7 +102,7 @@ def test_every_text_comes_back(text, other, size):
         assert RIGHT["decode"](RIGHT["encode"](text, merges), merges) == text
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(ids=st.lists(st.integers(0, 275)))
 def test_every_row_of_ids_is_decoded(ids):
     """Whatever a model produces is shown somehow."""
@@ -109,7 +110,7 @@ def test_every_row_of_ids_is_decoded(ids):
     assert isinstance(RIGHT["decode"](ids, merges), str)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(
     text=st.text(alphabet="abc", max_size=30), learned_from=st.text(alphabet="abc", min_size=4, max_size=60)
 )
