@@ -571,9 +571,9 @@ def train(model: nn.Module, problems: Sequence[str], steps: int, seed: int) -> d
 # weights, and the record of the training. While that file lies there, the cell reads it instead of training again:
 # **delete it when you have changed `TinyGPT` or `train`**.
 #
-# **Hand in that file together with your notebook**, both in one zip. The grader then has no need to train; without the file it trains your model itself, which takes its time. The grader
-# reads the file as plain numbers (that is what the format [safetensors](https://huggingface.co/docs/safetensors) is
-# for), at most 4 MB of them.
+# **Hand in that file together with your notebook**, both in one zip. The grader then has no need to train; without
+# the file it trains your model itself, which takes its time. The grader reads the file as plain numbers (that is
+# what the format [safetensors](https://huggingface.co/docs/safetensors) is for), at most 4 MB of them.
 #
 # If your model is slow to learn, train it longer: what counts is what the weights can do. Only where it finds no
 # weights does the grader train, and then for 1000 steps.
