@@ -568,10 +568,12 @@ def train(model: nn.Module, problems: Sequence[str], steps: int, seed: int) -> d
 # ### Train it, and keep what it learned
 #
 # The next cell trains the model, about half a minute, and saves two things in one file, `weights.safetensors`: the
-# weights, and the record of the training. **Hand in that file together with your notebook**, both in one zip. The
-# grader then has no need to train; without the file it trains your model itself, which takes its time. The grader
-# reads the file as plain numbers (that is what the format [safetensors](https://huggingface.co/docs/safetensors) is
-# for), at most 4 MB of them.
+# weights, and the record of the training. While that file lies there, the cell reads it instead of training again:
+# **delete it when you have changed `TinyGPT` or `train`**.
+#
+# **Hand in that file together with your notebook**, both in one zip. The grader then has no need to train; without
+# the file it trains your model itself, which takes its time. The grader reads the file as plain numbers (that is
+# what the format [safetensors](https://huggingface.co/docs/safetensors) is for), at most 4 MB of them.
 #
 # If your model is slow to learn, train it longer: what counts is what the weights can do. Only where it finds no
 # weights does the grader train, and then for 1000 steps.
@@ -592,16 +594,30 @@ def save_weights(model: nn.Module, history: dict[str, list], path: str = "weight
     save_file(state | record, path)
 
 
+def load_weights(model: nn.Module, path: str = "weights.safetensors") -> dict[str, list]:
+    """Give a model the state that was saved, and return the history."""
+    from safetensors.torch import load_file
+
+    saved = load_file(path)
+    history = {name: saved.pop(name) for name in list(saved) if name.startswith("history.")}
+    model.load_state_dict(saved)
+    return {name.removeprefix("history."): values.tolist() for name, values in history.items()}
+
+
 def train_and_save() -> None:
-    """Train the graded model, save it, and say what it has learned."""
+    """Train the graded model and save it, or read what an earlier run has saved; say what it has learned."""
     torch.manual_seed(0)  # the weights that the model begins with
     torch.set_num_threads(1)  # a model this small is slower on several cores
     model = TinyGPT(**SIZES)
-    history = train(model, all_problems(), STEPS, seed=0)
+    if Path("weights.safetensors").exists():
+        history = load_weights(model)
+        print("read weights.safetensors: delete it to train anew")
+    else:
+        history = train(model, all_problems(), STEPS, seed=0)
+        save_weights(model, history)
+        print("saved weights.safetensors")
     print(f"perplexity of the held-out answers: {history['perplexity'][-1]:.3f}")
     TRAINED.update(model=model.eval(), history=history)
-    save_weights(model, history)
-    print("saved weights.safetensors")
 
 
 show(train_and_save, needs="q1, q2, q3 and q4", what="training")
