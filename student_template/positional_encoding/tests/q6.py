@@ -5,7 +5,7 @@ The rates at which a right solution fails:
   share of such seeds is under 3 %, with 97 % confidence. Three seeds are tried before the case fails: under 3e-5.
 - Without: the answers are those of a coin whatever the model is, so on 2000 sequences the standard deviation is 0.0112,
   and a difference of 0.06 is 5.4 of them: 8e-8. Two seeds give the same number of right answers with a probability of
-  0.013, three with 1.6e-4.
+  0.013, four with 2e-6.
 """
 
 from otter.test_files import test_case
