@@ -18,7 +18,7 @@ from otter.test_files import ExceptionTestFile
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from autograder import submission
+from autograder import fixtures, submission
 from autograder.assignment import load
 from autograder.diagnosis import load_misconceptions
 from autograder.figures import Artist
@@ -274,8 +274,9 @@ def test_weights_that_cannot_be_used(grade, kind):
 CHEAP = "TEACHER = train\ndef train(model, trajectories, steps, seed=0):\n    return TEACHER(model, trajectories, min(steps, 200), seed)\n"
 
 
-def test_without_weights_the_training_runs_in_the_grader(grade):
+def test_without_weights_the_training_runs_in_the_grader(grade, monkeypatch):
     """Shortened here to 200 steps, which is not enough; how the student hears of it."""
+    monkeypatch.setattr(fixtures, "WORTH_TELLING", 0.0)  # it takes a second or less
     _, found = grade("no_weights", solution(CHEAP, weights={}))
     assert set(lost(found)) == {"q5"}
     assert "There is no full.safetensors in your submission" in found["output"]
