@@ -24,6 +24,7 @@ TICK = 0.2  # seconds after which a caller hears that nothing happened, to show 
 ATTEMPTS = 2
 # A submission may use `total_seconds`; what the judge itself adds (tests, replays of known mistakes) was at most 5 s
 # for attention, on a third of a core. A false alarm costs a submission, a hang that is noticed late only time.
+ORDERLY_SECONDS = 5.0  # a judge without work ends in 20 ms; then its folder is gone as well
 PATIENCE_FACTOR, PATIENCE_SECONDS = 1.5, 300.0
 
 
@@ -99,9 +100,9 @@ class Pool:
         self.close()
 
     def close(self) -> None:
-        """Ends all judges, in the middle of what they do."""
+        """Ends all judges: those at work in the middle of it, the others in order."""
         for worker in self._workers:
-            self._judges.end(worker.process)
+            self._judges.end(worker.process, 0.0 if worker.task else ORDERLY_SECONDS)
         self._workers.clear()
 
     def __call__(self, work: Work) -> Iterator[Event]:

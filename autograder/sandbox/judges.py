@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from autograder.sandbox import linux
 from autograder.sandbox.errors import SandboxError
 from autograder.sandbox.host import START_SECONDS
 from autograder.sandbox.launch import Parent, answer
+
+POLL_SECONDS = 0.002
 
 Serve = Callable[[Any, Parent], None]
 
@@ -79,11 +82,22 @@ class Judges:
             _be_judge(parent, serve, connection, control)
         return pid
 
-    def end(self, judge: JudgeProcess) -> int:
-        """Ends a judge, its fork server and the submission in that; how the judge ended, as in subprocess."""
+    def end(self, judge: JudgeProcess, patience: float = 0.0) -> int:
+        """Ends a judge, its fork server and the submission in that; how the judge ended, as in subprocess.
+
+        Args:
+            judge: which.
+            patience: seconds that it has for putting its things away before it is killed.
+        """
         judge.connection.close()
-        os.kill(judge.pid, signal.SIGKILL)  # not reaped yet, so the number can't belong to anybody else
-        _, status = os.waitpid(judge.pid, 0)
+        deadline = time.monotonic() + patience
+        ended, status = os.waitpid(judge.pid, os.WNOHANG)
+        while not ended and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            ended, status = os.waitpid(judge.pid, os.WNOHANG)
+        if not ended:
+            os.kill(judge.pid, signal.SIGKILL)  # not reaped yet, so the number can't belong to anybody else
+            _, status = os.waitpid(judge.pid, 0)
         self._ask({"op": "end", "pid": judge.server})
         return os.waitstatus_to_exitcode(status)
 

@@ -334,7 +334,7 @@ def test_nothing_of_ours_is_in_the_childs_memory(start):
     loaded = names.get("modules")()
     assert not [name for name in loaded if name.startswith(("tests", "pytest", "otter.test", "reference"))]
     ours = {name for name in loaded if name.startswith("autograder")}
-    assert ours <= {"autograder", *(f"autograder.sandbox{rest}" for rest in _OF_THE_CHILD)}
+    assert ours <= {"autograder", "autograder.work", *(f"autograder.sandbox{rest}" for rest in _OF_THE_CHILD)}
     assert names.get("texts")() == []
 
 
