@@ -189,7 +189,8 @@ class Pool:
     def _lost(self, worker: _Worker, why: str) -> Iterator[Event]:
         """Ends a judge that is dead or hangs; its submission gets another attempt, or an error for a result."""
         self._workers.remove(worker)
-        status = self._judges.end(worker.process)
+        # One that has closed its end is ending by itself, and then its exit status says how.
+        status = self._judges.end(worker.process, 0.0 if why else ORDERLY_SECONDS)
         why = why or _how(status)
         if not worker.ready:
             raise PoolError(
