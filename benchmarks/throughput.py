@@ -70,7 +70,7 @@ def main() -> None:
 def run(options: argparse.Namespace, folder: Path) -> None:
     """The measurements, in a scratch folder."""
     crowd = copies(options.copies, folder)
-    grade = [str(BIN / "autograder"), "grade", options.slug, "--jobs", "1"]
+    grade = [str(BIN / "autograder"), "grade", "--no-report", options.slug, "--jobs", "1"]
     ours = [measure([*grade, str(crowd), "-o", str(folder / "out")], ROOT)]
     single = shutil.copy(SUBMISSION, folder / "attention.py")
     theirs = []
@@ -122,7 +122,7 @@ def scale(options: argparse.Namespace, folder: Path) -> None:
 
 def timed(options: argparse.Namespace, crowd: Path, output: Path, *how: str) -> float:
     """Wall seconds of one class, printed as submissions a minute."""
-    command = [str(BIN / "autograder"), "grade", options.slug, str(crowd), "-o", str(output), *how]
+    command = [str(BIN / "autograder"), "grade", "--no-report", options.slug, str(crowd), "-o", str(output), *how]
     wall, cpu = measure(command, ROOT)
     number = len(list(crowd.iterdir()))
     print(
