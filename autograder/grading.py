@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from autograder import diagnosis, figures, fixtures, suite
+from autograder import diagnosis, figures, fixtures, suite, traces
 from autograder.assignment import Assignment, Question
 from autograder.diagnosis import Diagnosis
 from autograder.figures import Figure
@@ -75,6 +75,7 @@ class Result:
         leaderboard: numbers to compare, by name.
         figures: what the submission does, to be drawn.
         written: answers that a person grades, by question.
+        traces: what the code reaches for that no solution needs, for staff (see `traces`).
     """
 
     submission: str
@@ -89,6 +90,7 @@ class Result:
     leaderboard: dict[str, float] = field(default_factory=dict)
     figures: list[Figure] = field(default_factory=list)
     written: dict[str, str] = field(default_factory=dict)
+    traces: list[str] = field(default_factory=list)
 
     @property
     def score(self) -> float:
@@ -139,6 +141,7 @@ class Judge:
         started = time.perf_counter()
         result = Result(submission.name, possible=self.assignment.possible, layers=self._sandbox.layers)
         result.written = answers(submission, [question.name for question in self.assignment.written])
+        result.traces = traces.find(submission, self.assignment)
         with (
             Session(
                 self._sandbox, _code(submission, self._data), _bounds(self.assignment), self._watched

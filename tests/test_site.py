@@ -56,6 +56,7 @@ def group():
     ]
     results[0].written = {"w1": f"Since $e^{{x+c}} = e^c e^x$. {HOSTILE}"}
     results[1].message = HOSTILE
+    results[2].traces = [f"uses ctypes: import ctypes  # {HOSTILE}"]
     results[3].usage.output = HOSTILE
     results += [
         unreadable("dee.docx", 8.0, f"Expected a notebook. {HOSTILE}"),
@@ -123,6 +124,7 @@ def test_what_the_class_page_says(group, tmp_path):
     )
     assert "<strong>3 of 6</strong> · q1" in page
     assert "-3" in page
+    assert "uses ctypes: import ctypes" in page
     assert 'role="img" aria-label="Histogram of 6 scores' in page
 
 

@@ -151,7 +151,8 @@ class _Site:
             undecided=[result for result in results if result.status == "error"],
             unread=[result for result in results if result.status == "failed"],
             questions=questions, cases=[case for case in of.of_cases(results) if case.split > 0][:MAX_CASES],
-            mistakes=mistakes, policies=of.policies(results), endings=of.endings(results), changes=group.changes,
+            mistakes=mistakes, policies=of.policies(results), endings=of.endings(results),
+            traces=of.traces(results), changes=group.changes,
             gallery=sorted(self._gallery.values(), key=lambda item: -len(item["who"]))[:MAX_GALLERY],
             charts={
                 "distribution": charts.distribution(totals, possible) if totals else None,

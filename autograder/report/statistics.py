@@ -134,6 +134,11 @@ def endings(results: Iterable[Result]) -> list[Finding]:
     return _ranked(results, find)
 
 
+def traces(results: Iterable[Result]) -> list[tuple[str, list[str]]]:
+    """Submissions whose code reaches for what no solution needs."""
+    return [(result.submission, result.traces) for result in results if result.traces]
+
+
 def _ranked(
     results: Iterable[Result], find: Callable[[QuestionResult], tuple[str, str] | None]
 ) -> list[Finding]:
