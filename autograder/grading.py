@@ -24,9 +24,8 @@ from autograder.sandbox.session import CellError, Session, Usage
 from autograder.submission import Submission, answers
 from autograder.suite import CaseResult, Outcome
 
-ELSEWHERE = (
-    "elsewhere"  # by this name a hidden test asks for a second process: elsewhere(function, *arguments)
-)
+# By this name a hidden test asks for a second process: elsewhere(function, *arguments).
+ELSEWHERE = "elsewhere"
 NOT_IMPLEMENTED = "This question is not implemented yet."
 
 Progress = Callable[[str], None]

@@ -40,8 +40,6 @@ CREATE TABLE submissions (
     key TEXT NOT NULL,            -- of what made the figures and numbers that belong to no question
     status TEXT NOT NULL, score REAL NOT NULL, possible REAL NOT NULL, seconds REAL NOT NULL,
     graded_at TEXT NOT NULL,      -- UTC, ISO 8601
-    student TEXT,                 -- who handed it in, where that is known
-    handed_in TEXT,               -- when, ISO 8601
     result TEXT NOT NULL          -- JSON: all but the questions
 ) WITHOUT ROWID;
 CREATE TABLE questions (

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping
 from autograder.assignment import Assignment
 from autograder.grading import Result
 from autograder.report.manual import Written
+from autograder.spreadsheet import as_text
 from autograder.suite import clean
-
-_FORMULA = ("=", "+", "-", "@", "\t")  # a spreadsheet would run a cell that begins so
 
 
 def to_csv(
@@ -41,13 +40,8 @@ def _row(result: Result, names: list[str], by_hand: list[str], given: Written, p
     found = [f"{q.name}:{q.diagnosis.key}" for q in result.questions if q.diagnosis is not None]
     found += [f"{q.name}:not_allowed" for q in result.questions if q.policy]
     return [
-        _text(result.submission), result.status, f"{result.score + given.total:g}", f"{possible:g}",
+        as_text(clean(result.submission)), result.status, f"{result.score + given.total:g}", f"{possible:g}",
         f"{result.seconds:.2f}",
         *(f"{points.get(name, 0):g}" for name in names),
         *(f"{given.scores[name]:g}" if name in given.scores else "" for name in by_hand), " ".join(sorted(found)),
     ]  # fmt: skip
-
-
-def _text(value: str) -> str:
-    value = clean(value)
-    return f"'{value}" if value.startswith(_FORMULA) else value

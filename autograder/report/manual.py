@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Assignment
+from autograder.spreadsheet import as_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -50,12 +51,8 @@ def template(assignment: Assignment, submissions: Iterable[str]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     names = [question.name for question in assignment.written]
     writer.writerow(["submission", *names, "comment"])
-    writer.writerows([_cell(name), *[""] * len(names), ""] for name in submissions)
+    writer.writerows([as_text(name), *[""] * len(names), ""] for name in submissions)
     return buffer.getvalue()
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text  # no formula for a spreadsheet
 
 
 def read(folder: Path, assignment: Assignment, submissions: Iterable[str]) -> dict[str, Written]:

@@ -17,8 +17,8 @@ from autograder.roster.identify import counts_for
 from autograder.roster.late import LatePolicy
 from autograder.roster.model import Entry, Person
 from autograder.roster.people import Roster
+from autograder.spreadsheet import as_text
 
-_FORMULA = ("=", "+", "-", "@")  # a spreadsheet would run a cell that begins so
 _CANVAS = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
 _MOODLE = [
     "Identifier", "Full name", "Email address", "Status", "Grade", "Maximum Grade", "Grade can be changed",
@@ -158,4 +158,4 @@ def _csv(rows: Iterable[list[str]]) -> str:
 def _cell(text: str) -> str:
     """One line without control characters; what a spreadsheet would run as a formula is made a text."""
     text = "".join(c if c.isprintable() else " " for c in text)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return as_text(text)
