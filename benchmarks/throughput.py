@@ -122,7 +122,16 @@ def scale(options: argparse.Namespace, folder: Path) -> None:
 
 def timed(options: argparse.Namespace, crowd: Path, output: Path, *how: str) -> float:
     """Wall seconds of one class, printed as submissions a minute."""
-    command = [str(BIN / "autograder"), "grade", "--no-report", options.slug, str(crowd), "-o", str(output), *how]
+    command = [
+        str(BIN / "autograder"),
+        "grade",
+        "--no-report",
+        options.slug,
+        str(crowd),
+        "-o",
+        str(output),
+        *how,
+    ]
     wall, cpu = measure(command, ROOT)
     number = len(list(crowd.iterdir()))
     print(
