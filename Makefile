@@ -28,8 +28,9 @@ demo: install
 	@echo "$(BIN)/autograder grade attention build/class -o build/demo"
 	@$(BIN)/autograder grade attention build/class -o build/demo || test $$? -eq 1  # 1: some cannot be graded, on purpose
 
+# Files side by side, as many as cores and memory allow (tests/conftest.py); `pytest` alone runs one after the other.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: install
 	$(BIN)/ruff check .
