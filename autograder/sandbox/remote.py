@@ -16,10 +16,13 @@ from torch import nn
 from autograder.sandbox.calls import Call, ModuleState, Record, run
 from autograder.sandbox.errors import BadAnswer, Died, NotDefined
 from autograder.sandbox.session import Session
-from autograder.sandbox.wire import Encoder, Special, Tree, WireError, decode
+from autograder.sandbox.wire import MAX_PAYLOAD, Encoder, Special, Tree, WireError, decode
 
 MAX_RECORDED = 16 << 20  # bytes of one result that are kept for diagnosis: twice the largest right one
-MAX_PARAMETERS = 1000  # of one module; the language model has 30
+# Of all modules in one answer, each of them counting as one more; the language model has 30. Their bytes are bounded by
+# what a frame may hold: 4 kB of header could name one tensor of 8 MB as 300 parameters, 2.6 GB in the judge.
+MAX_PARAMETERS = 1000
+MAX_PATH = 20  # names on the way to a parameter, each a module here; the language model has 4
 
 
 # -------------------------------------------------------------------------------------------------------- encoding
@@ -117,10 +120,9 @@ def invoke(
     call = Call(session, target, arguments, modules, list(outgoing.owners), outgoing.owners, record)
     try:
         outputs = run(call, inputs)
-        result = decode(
-            call.result, outputs, lambda tree: _handle(session, tree, outputs, call.differentiable, record)
-        )
-        _write_back(call.lists, args, record)
+        with session.charged():
+            result = decode(call.result, outputs, Handles(session, outputs, call.differentiable, record))
+            _write_back(call.lists, args, record)
     except WireError as error:
         raise BadAnswer(f"What `{name}` returned cannot be passed on: {error}.") from None
     except Exception as error:
@@ -200,29 +202,57 @@ def _copied(value: Any, copies: dict[int, torch.Tensor]) -> Any:
 # --------------------------------------------------------------------------------------------------------- proxies
 
 
-def _handle(
-    session: Session,
-    tree: Tree,
-    tensors: list[torch.Tensor],
-    trainable: list[bool],
-    record: Record | None = None,
-) -> Any:
-    """A proxy for what the child could not send as data; everything in the tree is checked."""
-    body = tree.get("h")
-    if not isinstance(body, dict) or type(body.get("number")) is not int:
-        raise WireError("a malformed handle")
-    target = {"object": body["number"], "path": []}
-    type_name = str(body.get("type"))[:80]
-    if "parameters" not in body:
-        return RemoteObject(session, target, type_name)
-    entries = body["parameters"]
-    if not isinstance(entries, list) or len(entries) > MAX_PARAMETERS:
-        raise WireError("too many parameters")
-    parameters = []
-    for name, index in entries:
-        value = tensors[index].detach().clone()
-        parameters.append((str(name)[:200], nn.Parameter(value, requires_grad=trainable[index])))
-    return RemoteModule(session, target, type_name, parameters, body.get("training") is True, record)
+class Handles:
+    """Makes proxies for what the child could not send as data; everything in its trees is checked.
+
+    Args:
+        session: the submission.
+        tensors: those of the answer.
+        trainable: which of them a gradient is wanted for.
+        record: of the call whose answer it is.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        tensors: list[torch.Tensor],
+        trainable: list[bool],
+        record: Record | None = None,
+    ) -> None:
+        self._session, self._tensors, self._trainable, self._record = session, tensors, trainable, record
+        self._parameters_left, self._bytes_left = MAX_PARAMETERS, MAX_PAYLOAD
+
+    def __call__(self, tree: Tree) -> Any:
+        """The proxy for a handle.
+
+        Raises:
+            WireError: it is no handle, or with it the answer's modules would be too large.
+        """
+        body = tree.get("h")
+        if not isinstance(body, dict) or type(body.get("number")) is not int:
+            raise WireError("a malformed handle")
+        target = {"object": body["number"], "path": []}
+        type_name = str(body.get("type"))[:80]
+        if "parameters" not in body:
+            return RemoteObject(self._session, target, type_name)
+        parameters = self._parameters(body["parameters"])
+        training = body.get("training") is True
+        return RemoteModule(self._session, target, type_name, parameters, training, self._record)
+
+    def _parameters(self, entries: Any) -> list[tuple[str, nn.Parameter]]:
+        if not isinstance(entries, list):
+            raise WireError("a malformed handle")
+        self._parameters_left -= 1 + len(entries)
+        if self._parameters_left < 0:
+            raise WireError("too many parameters")
+        return [self._parameter(str(name)[:200], index) for name, index in entries]
+
+    def _parameter(self, name: str, index: int) -> tuple[str, nn.Parameter]:
+        value = self._tensors[index]
+        self._bytes_left -= value.nbytes
+        if self._bytes_left < 0 or name.count(".") >= MAX_PATH:
+            raise WireError("parameters that are too large, or too deep in a module")
+        return name, nn.Parameter(value.detach().clone(), requires_grad=self._trainable[index])
 
 
 class RemoteObject:
@@ -455,8 +485,7 @@ class Namespace(dict[str, Any]):
         if kind == "value":
             answer, tensors = self._session.request({"op": "attribute", "target": {"name": name, "path": []}})
             flags = [tensor.requires_grad for tensor in tensors]
-            special = lambda tree: _handle(self._session, tree, tensors, flags)  # noqa: E731
-            return _decoded(name, answer.get("result"), tensors, special)
+            return _decoded(name, answer.get("result"), tensors, Handles(self._session, tensors, flags))
         raise NotDefined(f"`{name}` is not defined in your submission. {self._explain(name)}".strip())
 
     def _look_up(self, name: str) -> str:
@@ -468,7 +497,6 @@ class Namespace(dict[str, Any]):
             self._expected.add(name)
             answer, _ = self._session.request({"op": "describe", "names": sorted(self._expected)})
             found = answer.get("found")
-            self._found = (
-                {str(key): str(kind) for key, kind in found.items()} if isinstance(found, dict) else {}
-            )
+            kinds = found.items() if isinstance(found, dict) else ()
+            self._found = {key: kind for key, kind in kinds if isinstance(kind, str)}
         return self._found.get(name, "nothing")

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from autograder.sandbox.errors import BadAnswer, Died, StudentError, TimedOut, student_error
+from autograder.sandbox.errors import MAX_TEXT, BadAnswer, Died, StudentError, TimedOut, student_error
 from autograder.sandbox.host import Bounds, Code, Sandbox, remove
 from autograder.sandbox.wire import NAMES, Channel, Tree, WireError
 from autograder.work import counting
@@ -28,6 +28,7 @@ from autograder.work import counting
 MAX_FATAL_CELLS = 3  # cells that end the process: after so many, what follows them is not run at all
 NODES_BEFORE_FREEING = 20
 MAX_NAME = 200  # characters of an operator's name
+MAX_OPERATORS = 10_000  # names kept in one question; torch has 3 000 operators, overloads among them
 MAX_FLOPS = 1 << 60  # of one call; a processor core does 2**45 in ten minutes
 
 
@@ -252,6 +253,15 @@ class Session:
         finally:
             self.usage.seconds += time.monotonic() - started
 
+    @contextmanager
+    def charged(self) -> Iterator[None]:
+        """Counts the time inside as the submission's: reading what it answered takes as long as it makes it."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.usage.seconds += time.monotonic() - started
+
     def _exchange(
         self, message: Tree, tensors: list[torch.Tensor] | None, limit: float
     ) -> tuple[dict[str, Any], list[torch.Tensor]]:
@@ -285,7 +295,8 @@ class Session:
 
     def _note_operators(self, names: Any) -> None:
         if isinstance(names, list):
-            self.operators.update(name[:MAX_NAME] for name in names[:10_000] if isinstance(name, str))
+            room = max(0, MAX_OPERATORS - len(self.operators))
+            self.operators.update([name[:MAX_NAME] for name in names if isinstance(name, str)][:room])
 
 
 def _circumstances() -> dict[str, Any]:
@@ -315,7 +326,8 @@ def _cell_error(number: int, error: dict[str, Any]) -> CellError:
 
 
 def _texts(error: dict[str, Any]) -> Iterator[str]:
-    return (without_folder(str(error.get(key, ""))[:4000]) for key in ("kind", "text", "trace"))
+    texts = (error.get(key) for key in ("kind", "text", "trace"))
+    return (without_folder(text[:MAX_TEXT]) if isinstance(text, str) else "" for text in texts)
 
 
 _BOX = re.compile(re.escape(tempfile.gettempdir()) + r"/autograder-\w+/\d+(/?)")

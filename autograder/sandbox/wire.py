@@ -29,7 +29,8 @@ MAX_DIMENSIONS = 16
 MAX_DEPTH = 40
 READ_AHEAD = 1 << 16
 MAX_DIGITS = 4000  # hexadecimal digits of a large int
-# To build one dict: keys chosen to collide make that quadratic, minutes for 4 MB of them. 100 000 honest ones: 0.1 s.
+# To build the dicts of one value: keys chosen to collide make that quadratic, minutes for 4 MB of them, and still 6 s
+# if they are spread over 17 dicts. 100 000 honest ones: 0.1 s.
 MAX_DICT_SECONDS = 0.5
 
 DTYPES: dict[str, torch.dtype] = {
@@ -147,39 +148,46 @@ def decode(tree: Tree, tensors: list[torch.Tensor], special: Special | None = No
         WireError: the tree breaks the rules.
     """
     try:
-        return _decode(tree, tensors, special, 0)
+        return _Decoder(tensors, special).value(tree, 0)
     except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, OverflowError) as error:
         raise WireError(f"malformed data ({type(error).__name__})") from None
 
 
-def _decode(tree: Tree, tensors: list[torch.Tensor], special: Special | None, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        raise WireError(f"nested more than {MAX_DEPTH} levels deep")
-    if tree is None or isinstance(tree, (bool, int, float, str)):
-        return tree
-    if not isinstance(tree, dict) or len(tree) != 1:
-        raise WireError("malformed data")
-    ((tag, body),) = tree.items()
-    if tag in ("l", "u"):
-        items = [_decode(item, tensors, special, depth + 1) for item in body]
-        return items if tag == "l" else tuple(items)
-    if tag == "d":
-        return _decode_dict(body, tensors, special, depth)
-    if tag in ("t", "n"):
-        tensor = tensors[_index(body, len(tensors))]
-        return tensor if tag == "t" else tensor.detach().numpy()
-    return _decode_leaf(tag, body, special)
+class _Decoder:
+    """Decodes one tree; built anew for each, so that its dicts share one allowance of time."""
 
+    def __init__(self, tensors: list[torch.Tensor], special: Special | None) -> None:
+        self._tensors, self._special = tensors, special
+        self._deadline = (
+            time.thread_time() + MAX_DICT_SECONDS
+        )  # of the processor: a busy machine is no offence
 
-def _decode_dict(
-    body: Any, tensors: list[torch.Tensor], special: Special | None, depth: int
-) -> dict[Any, Any]:
-    result, deadline = {}, time.monotonic() + MAX_DICT_SECONDS
-    for key, value in body:
-        result[_decode(key, tensors, special, depth + 1)] = _decode(value, tensors, special, depth + 1)
-        if time.monotonic() > deadline:
-            raise WireError("a dict that takes too long to build")
-    return result
+    def value(self, tree: Tree, depth: int) -> Any:
+        """The value of a tree that stands so deep in the whole."""
+        if depth > MAX_DEPTH:
+            raise WireError(f"nested more than {MAX_DEPTH} levels deep")
+        if tree is None or isinstance(tree, (bool, int, float, str)):
+            return tree
+        if not isinstance(tree, dict) or len(tree) != 1:
+            raise WireError("malformed data")
+        ((tag, body),) = tree.items()
+        if tag in ("l", "u"):
+            items = [self.value(item, depth + 1) for item in body]
+            return items if tag == "l" else tuple(items)
+        if tag == "d":
+            return self._dict(body, depth)
+        if tag in ("t", "n"):
+            tensor = self._tensors[_index(body, len(self._tensors))]
+            return tensor if tag == "t" else tensor.detach().numpy()
+        return _decode_leaf(tag, body, self._special)
+
+    def _dict(self, body: Any, depth: int) -> dict[Any, Any]:
+        result = {}
+        for key, value in body:
+            result[self.value(key, depth + 1)] = self.value(value, depth + 1)
+            if time.thread_time() > self._deadline:
+                raise WireError("a dict that takes too long to build")
+        return result
 
 
 def _decode_leaf(tag: str, body: Any, special: Special | None) -> Any:

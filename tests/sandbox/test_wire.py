@@ -257,6 +257,17 @@ def test_keys_made_to_collide_do_not_hold_the_judge_up(monkeypatch: pytest.Monke
     assert time.monotonic() - started < 1.5
 
 
+def test_the_dicts_of_a_value_share_their_time(monkeypatch: pytest.MonkeyPatch):
+    """Colliding keys spread over many dicts, each of them quick enough, are cut off as well."""
+    clock = iter(range(10**6))
+    monkeypatch.setattr(wire.time, "thread_time", lambda: next(clock))
+    monkeypatch.setattr(wire, "MAX_DICT_SECONDS", 10)
+    five = {"d": [[key, 0] for key in range(5)]}
+    assert decode({"l": [five]}, []) == [dict.fromkeys(range(5), 0)]
+    with pytest.raises(WireError, match="too long"):
+        decode({"l": [five, five, five]}, [])
+
+
 BAD_FRAMES: dict[str, tuple[bytes, str]] = {
     "other magic": (b"HTTP" + frame({})[4:], "not a frame"),
     "header too large": (HEAD.pack(MAGIC, wire.MAX_HEADER + 1, 0), "larger than allowed"),
@@ -460,6 +471,6 @@ def test_any_json_decodes_or_is_refused(tree: Any):
 
 def test_the_fuzz_can_fail(monkeypatch: pytest.MonkeyPatch):
     """Without the conversion of errors the same trees do raise something else: the test above looks at something."""
-    unguarded: Callable[..., Any] = wire._decode
+    unguarded: Callable[..., Any] = wire._Decoder([], None).value
     with pytest.raises((TypeError, ValueError, AttributeError)):
-        unguarded({"l": 3}, [], None, 0)
+        unguarded({"l": 3}, 0)
