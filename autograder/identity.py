@@ -22,7 +22,7 @@ PACKAGE = Path(__file__).parent
 _AROUND = {
     "__main__.py", "batch.py", "cli.py", "cluster.py", "gradescope", "identity.py", "kit", "machine.py", "outpost.py",
     "plain.py", "pool.py", "progress.py", "publish.py", "report", "roster", "spreadsheet.py", "store.py",
-    "summary.py", "worker.py",
+    "summary.py", "validate", "worker.py",
 }  # fmt: skip
 # Parts of an assignment that a question's key has no use for: texts, its other questions, what stands beside grades.
 _BESIDE_QUESTIONS = {"slug", "title", "summary", "root", "questions", "written", "leaderboard", "figures"}
