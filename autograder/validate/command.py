@@ -95,7 +95,7 @@ class Run:
     def __post_init__(self) -> None:
         self._kept = {a.slug: Kept(self.cache / f"{a.slug}.jsonl") for a in self.assignments}
         for piece, examination in self._pieces():
-            known = None if self.again or examination.fresh else self._kept[piece.slug].get(piece)
+            known = None if self.again else self._kept[piece.slug].get(piece)
             place = self.found.setdefault((piece.slug, piece.examination), {})
             if known is None:
                 self.waiting[piece] = examination
@@ -141,9 +141,9 @@ class Run:
         return Crew(judges, assignments, {e.name: e for e in self.examinations}, jobs)
 
     def _keep(self, piece: Piece, outcome: Outcome) -> None:
-        examination = self.waiting.pop(piece)
+        del self.waiting[piece]
         self.found[piece.slug, piece.examination][piece.name] = outcome
-        if not outcome.problem and not examination.fresh:
+        if not outcome.problem:
             self._kept[piece.slug].add(piece, outcome)
 
     def report(self) -> Report:

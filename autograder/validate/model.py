@@ -105,11 +105,9 @@ class Examination(ABC):
 
     Attributes:
         name: the column's head in the table, and the examination's name in `--only` and in the JSON file.
-        fresh: whether pieces are done again in every run, for what is measured depends on the moment.
     """
 
     name: ClassVar[str]
-    fresh: ClassVar[bool] = False
 
     @abstractmethod
     def pieces(self, assignment: Assignment, options: Options) -> list[str]:
