@@ -6,7 +6,7 @@ Imports the standard library only: the command line and the sandbox's clean proc
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -103,6 +103,21 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Promise:
+    """What a docstring of the reference promises or asks, and the tests that hold a student to it.
+
+    Attributes:
+        name: The function, class or Class.method whose docstring says it.
+        text: A quotation from there, word for word; only blanks and line ends may differ.
+        cases: Test cases, each as "question: case name".
+    """
+
+    name: str
+    text: str
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Assignment:
     """One assignment: what its TOML file says, and where its other files are.
 
@@ -121,6 +136,7 @@ class Assignment:
     leaderboard: tuple[Metric, ...] = ()
     figures: tuple[Picture, ...] = ()
     files: tuple[str, ...] = ()
+    promises: tuple[Promise, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -231,7 +247,7 @@ def load(slug: str, root: Path | None = None) -> Assignment:
 
 def _assignment(slug: str, root: Path, document: Mapping[str, Any]) -> Assignment:
     required = {"title", "summary", "limits", "questions"}
-    optional = {"operators", "written", "artifacts", "leaderboard", "figures", "files"}
+    optional = {"operators", "written", "artifacts", "leaderboard", "figures", "files", "promises"}
     _check_keys(document, required | optional, required, "the file")
     groups = {
         name: _texts(value, f"operators.{name}") for name, value in document.get("operators", {}).items()
@@ -249,6 +265,7 @@ def _assignment(slug: str, root: Path, document: Mapping[str, Any]) -> Assignmen
         leaderboard=_records(Metric, document.get("leaderboard", []), "leaderboard"),
         figures=_records(Picture, document.get("figures", []), "figures"),
         files=_texts(document.get("files", []), "files"),
+        promises=_records(Promise, document.get("promises", []), "promises"),
     )
 
 
@@ -342,6 +359,20 @@ def _check_extras(assignment: Assignment) -> None:
             )
     _check_unique((artifact.name for artifact in assignment.artifacts), "artifact")
     _check_unique((picture.name for picture in assignment.figures), "figure")
+    for promise in assignment.promises:
+        _check_promise(promise, {question.name for question in assignment.questions})
+
+
+def _check_promise(promise: Promise, questions: Collection[str]) -> None:
+    """That its cases are named as they should be; whether there are such cases, `autograder validate` says."""
+    if not promise.cases:
+        raise AssignmentError(f"promise {promise.text!r} of {promise.name}: cases names no test.")
+    for case in promise.cases:
+        question, colon, name = case.partition(": ")
+        if question not in questions or not (colon and name):
+            raise AssignmentError(
+                f'promise {promise.text!r} of {promise.name}: a case is written "q1: name of the case", not {case!r}.'
+            )
 
 
 def _check_rests_on(question: Question, questions: Iterable[Question]) -> None:

@@ -37,7 +37,7 @@ from autograder.store import DiskFull, Store, Stored, StoreError, explained
 from autograder.submission import SubmissionError
 from autograder.suite import clean
 from autograder.summary import Change, change, print_changes, print_points
-from autograder.worker import Task, fingerprint_at
+from autograder.worker import Reply, Task, fingerprint_at
 
 GRADED, SOME_FAILED, USAGE = 0, 1, 2
 TABLE_SECONDS = 5.0  # grades.csv is written again after so long, or after 20 times what writing it took
@@ -232,7 +232,7 @@ class Batch:
             known = self.store.get(task.name)
             yield task, self.store.content(known.digest) if known else b""
 
-    def _keep(self, event: Finished) -> Result:
+    def _keep(self, event: Finished[Task, Reply]) -> Result:
         name = event.task.name
         before = next(self.store.results([name])) if self.store.get(name) else None
         result = self.store.save(self.assignment, self.identity, event.task.path, event.reply)

@@ -187,6 +187,34 @@ def gradescope(slug: str, output: Path | None, tried: Path | None, setup: bool, 
 
 
 @main.command()
+@click.argument("slug", nargs=-1)
+@click.option("--seeds", type=click.IntRange(min=0), default=0, help="Run each suite under so many seeds.")
+@click.option(
+    "--json", "json_", type=click.Path(path_type=Path, dir_okay=False), help="Write everything here."
+)
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="This examination alone; may be said several times."
+)
+@click.option(
+    "--quick", is_flag=True, help="A sample of each examination: what is worth its time on every change."
+)
+@click.option("--again", is_flag=True, help="Do everything again, whatever is known from before.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Judges side by side  [default: what fits]")
+def validate(slug: tuple[str, ...], only: tuple[str, ...], json_: Path | None, **chosen: Any) -> None:
+    """Examine the suites of SLUG..., or of all assignments, through the real grader.
+
+    What is known from before is kept in build/validate and not done again, unless what it rests on has changed.
+    Exit code 1: there is something to mend; it is listed below the table.
+    """
+    from autograder.sandbox.launch import become_judge
+
+    for name in slug:
+        _load(name)  # a mistake in the arguments is told at once
+    arguments = {"slugs": list(slug) or slugs(), "only": list(only), "json": json_ and str(json_.absolute())}
+    become_judge("autograder.validate.command:main", {**arguments, **chosen})
+
+
+@main.command()
 def doctor() -> None:
     """Show which layers of isolation work on this machine, and what the missing ones would add."""
     from autograder.sandbox.doctor import examine

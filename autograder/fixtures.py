@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
 from autograder.assignment import Artifact, Assignment, AssignmentError
+from autograder.seeds import varied
 
 Recipes = dict[str, Callable[..., Any]]
 Around = Callable[[int], AbstractContextManager[None]]
@@ -90,7 +91,7 @@ class Fixtures:
         recipe = self._recipes[name]
         given = {key: self.get(key) for key in inspect.signature(recipe).parameters}
         started = time.perf_counter()
-        seed = zlib.crc32(f"fixture {name}".encode())
+        seed = varied(zlib.crc32(f"fixture {name}".encode()))
         with self._around(seed), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             made = recipe(**given)

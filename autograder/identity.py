@@ -22,10 +22,12 @@ PACKAGE = Path(__file__).parent
 _AROUND = {
     "__main__.py", "batch.py", "cli.py", "cluster.py", "gradescope", "identity.py", "kit", "machine.py", "outpost.py",
     "plain.py", "pool.py", "progress.py", "publish.py", "report", "roster", "spreadsheet.py", "store.py",
-    "summary.py", "worker.py",
+    "summary.py", "validate", "worker.py",
 }  # fmt: skip
 # Parts of an assignment that a question's key has no use for: texts, its other questions, what stands beside grades.
-_BESIDE_QUESTIONS = {"slug", "title", "summary", "root", "questions", "written", "leaderboard", "figures"}
+_BESIDE_QUESTIONS = {
+    "slug", "title", "summary", "root", "questions", "written", "leaderboard", "figures", "promises",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def identify(assignment: Assignment) -> Identity:
         for question in assignment.questions
     }
     beside = _beside(assignment, common)
-    whole = _digest([*keys.values(), beside, repr(_plain_fields(assignment, {"root"}))])
+    whole = _digest([*keys.values(), beside, repr(_plain_fields(assignment, {"root", "promises"}))])
     return Identity(grader, keys, beside, whole)
 
 

@@ -47,12 +47,17 @@ class Display:
 
     def finished(self, result: Result) -> None:
         """A submission is graded and stored."""
-        self._flying.pop(result.submission, None)
+        told = f"{clean(result.submission)}: {result.score:g}/{result.possible:g} ({result.status})"
+        self.done(result.submission, result.status != "graded", told)
+
+    def done(self, name: str, failed: bool, told: str) -> None:
+        """What was begun under this name is done; `told` is its line where there is no terminal, "" for none."""
+        self._flying.pop(name, None)
         self._done += 1
-        self._failed += result.status != "graded"
+        self._failed += failed
         self._times.append(time.monotonic())
-        if not self._console.is_terminal:
-            self._console.print(_line(result, self._done, self._total), markup=False)
+        if told and not self._console.is_terminal:
+            self._console.print(f"{self._done:4}/{self._total} {told}", markup=False)
 
     def refresh(self) -> None:
         """Shows the time and what is in flight."""
@@ -76,7 +81,3 @@ class Display:
         if len(self._times) < 2:
             return 0.0
         return (len(self._times) - 1) / max(time.monotonic() - self._times[0], 1e-9)
-
-
-def _line(result: Result, number: int, total: int) -> str:
-    return f"{number:4}/{total} {clean(result.submission)}: {result.score:g}/{result.possible:g} ({result.status})"

@@ -33,6 +33,7 @@ from autograder.sandbox.errors import (
     StudentFailure,
     TimedOut,
 )
+from autograder.seeds import varied
 
 MAX_ENDED = 2  # cases of one question that may end the student's process before the rest of it is left out
 
@@ -201,7 +202,7 @@ def _run_case(case: Any, namespace: Names, observer: Observer, question: str) ->
 
 def _seed(question: str, case: str) -> int:
     """The same random numbers in a case in every run, for the test and for the student's code."""
-    seed = zlib.crc32(f"{question}/{case}".encode())
+    seed = varied(zlib.crc32(f"{question}/{case}".encode()))
     torch.default_generator.manual_seed(seed)
     return seed
 

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 
 import jupytext
@@ -19,6 +18,7 @@ from otter.test_files import create_test_file
 
 from autograder import assignment, kit
 from autograder.assignment import Assignment, AssignmentError
+from autograder.kit.secrets import leaks, secrets, telling
 
 SAMPLE = Path(__file__).parent / "data" / "sample"
 SLUGS = assignment.slugs()
@@ -94,97 +94,22 @@ def test_data_files_are_shipped(mini: Assignment):
 # --------------------------------------------------------------------------------------------------------- secrets
 
 
-def squeezed(text: str) -> str:
-    return " ".join(text.split())
-
-
-def telling(text: str) -> Iterator[str]:
-    """The lines that say something: 20 characters or more, with a word in them."""
-    for line in text.split("\n"):
-        line = squeezed(line.strip().lstrip("#"))
-        if len(line) >= 20 and re.search(r"[A-Za-z]{3}", line):
-            yield line
-
-
-def split_reference(found: Assignment) -> tuple[str, str]:
-    """The reference cut at its markers, by other means than the kit's: (solutions, what students see)."""
-    secret: list[str] = []
-    given: list[str] = []
-    inside = in_answer = False
-    for line in found.reference.read_text(encoding="utf-8").split("\n"):
-        if line.startswith("# %%"):
-            in_answer = '"solution"' in line
-        elif re.match(r"\s*# (BEGIN|END) SOLUTION", line):
-            inside = "BEGIN" in line
-        else:
-            hidden = inside or in_answer or re.search(r"# ?SOLUTION", line)
-            (secret if hidden else given).append(re.sub(r"# ?SOLUTION.*", "", line))
-    return "\n".join(secret), "\n".join(given)
-
-
-def split_tests(path: Path) -> tuple[str, str]:
-    """A test file cut by reading it as text: (hidden cases and helpers that no public one mentions, the rest)."""
-    source = path.read_text(encoding="utf-8")
-    blocks = [block for block in re.split(r"\n\n+(?=\S)", source) if block.strip()]
-    hidden = [block for block in blocks if "@test_case" in block and "hidden=False" not in block]
-    helpers = {block.split("(")[0].split()[1]: block for block in blocks if re.match(r"(def|class) ", block)}
-    public = [block for block in blocks if block not in hidden and block not in helpers.values()]
-    while used := [name for name in helpers if re.search(rf"\b{name}\b", "\n".join(public))]:
-        public += [helpers.pop(name) for name in used]
-    return "\n".join(hidden + list(helpers.values())), "\n".join(public)
-
-
-def secrets(found: Assignment) -> dict[str, str]:
-    """Each line that students must not see -> what it is."""
-    solutions, given = split_reference(found)
-    tests = [split_tests(found.test_file(question.name)) for question in found.questions]
-    shown = squeezed(given)
-    public = shown + squeezed("\n".join(text for _, text in tests))
-    sources = {  # a line that is shown elsewhere by its author's will is no secret
-        "misconception": (found.misconceptions.read_text(encoding="utf-8"), public),
-        "hidden test": ("\n".join(hidden for hidden, _ in tests), public),
-        "solution": (solutions, shown),
-    }
-    return {
-        line: what for what, (text, open_) in sources.items() for line in telling(text) if line not in open_
-    }
-
-
-def texts(value: object) -> Iterator[str]:
-    """Every text in a JSON document."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        yield "\n".join(item for item in value if isinstance(item, str))
-        yield from (text for item in value for text in texts(item))
-    elif isinstance(value, dict):
-        yield from (text for item in [*value, *value.values()] for text in texts(item))
-
-
-def leaks(found: Assignment, files: dict[str, bytes]) -> list[str]:
-    """What of the secrets stands in a kit: 'what in where: line'."""
-    shown = {path: data.decode("utf-8") for path, data in files.items()}
-    shown |= {p: "\n".join(texts(json.loads(text))) for p, text in shown.items() if p.endswith(".ipynb")}
-    flat = {path: squeezed(re.sub(r"(?m)^\s*#", "", text)) for path, text in shown.items()}
-    hits = (
-        (what, path, line) for line, what in secrets(found).items() for path in flat if line in flat[path]
-    )
-    return [f"{what} in {path}: {line}" for what, path, line in hits]
-
-
 @pytest.mark.parametrize(("slug", "root"), EVERY_KIT)
 def test_no_secret_is_in_the_kit(slug: str, root: Path | None):
-    """Neither a line of a solution, nor of a hidden test, nor of a misconception."""
+    """Neither a line of a solution, nor of a hidden test, nor of a misconception, nor a marker, nor our name."""
     found = assignment.load(slug, root)
     assert len(secrets(found)) > 10, "the test has lost sight of what is secret"
     assert leaks(found, kit.build(found)) == []
 
 
-@pytest.mark.parametrize(("slug", "root"), EVERY_KIT)
-def test_no_marker_is_in_the_kit(slug: str, root: Path | None):
+@pytest.mark.parametrize(
+    "mark", ["# BEGIN SOLUTION", "x = 1  # SOLUTION", "hidden=True", "import autograder"]
+)
+def test_a_marker_would_be_noticed(mini: Assignment, mark: str):
     """Neither the markers of solutions nor the grader's name, for a student's checks need nothing of it."""
-    for path, data in kit.build(assignment.load(slug, root)).items():
-        assert not re.search(rb"BEGIN SOLUTION|END SOLUTION|# ?SOLUTION|hidden=True|autograder", data), path
+    files = kit.build(mini)
+    files["tests/q1.py"] += f"{mark}\n".encode()
+    assert [leak.split(":")[0] for leak in leaks(mini, files)] == ["marker in tests/q1.py"]
 
 
 @pytest.mark.parametrize(

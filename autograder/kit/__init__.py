@@ -3,6 +3,7 @@
 public_tests   a test file without its hidden cases and what only they use
 handout        the reference without its solutions, as a notebook and as a script
 texts          the words around them
+secrets        what students must not see, and whether it stands in a kit
 build          all files of a kit; writing them, and finding out whether those on disk are stale
 """
 

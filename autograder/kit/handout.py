@@ -1,7 +1,7 @@
 """The reference without its solutions, as a notebook and as a script."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import jupytext
@@ -36,10 +36,15 @@ def stub_notebook(assignment: Assignment) -> str:
     return str(nbformat.writes(notebook)) + "\n"
 
 
-def stub_source(assignment: Assignment) -> str:
-    """The student's script in percent format: the same without Otter's cells, for `otter check` runs it as a whole."""
+def stub_source(assignment: Assignment, solved: Collection[str] = ()) -> str:
+    """The student's script in percent format: the same without Otter's cells, for `otter check` runs it as a whole.
+
+    Args:
+        assignment: whose.
+        solved: questions whose code is the reference's, for the examination of the suite.
+    """
     bare = {"jupytext": {"notebook_metadata_filter": "-all"}}
-    return str(jupytext.writes(_notebook(_stub_cells(assignment), bare), fmt="py:percent"))
+    return str(jupytext.writes(_notebook(_stub_cells(assignment, solved), bare), fmt="py:percent"))
 
 
 def _notebook(cells: Iterable[NotebookNode], metadata: dict[str, Any]) -> NotebookNode:
@@ -50,14 +55,14 @@ def _notebook(cells: Iterable[NotebookNode], metadata: dict[str, Any]) -> Notebo
     return notebook
 
 
-def _stub_cells(assignment: Assignment) -> Iterator[NotebookNode]:
+def _stub_cells(assignment: Assignment, solved: Collection[str] = ()) -> Iterator[NotebookNode]:
     """The reference's cells as the student gets them: solutions replaced, worked answers by an empty one."""
     reference = jupytext.reads(assignment.reference.read_text(encoding="utf-8"), fmt="py:percent")
     for cell in reference.cells:
         if SOLUTION in _tags(cell):
             yield new_markdown_cell(ANSWER)
             continue
-        if cell.cell_type == "code":
+        if cell.cell_type == "code" and not set(solved).intersection(_tags(cell)):
             cell.source = _without_solutions(cell.source, assignment)
         yield cell
 

@@ -45,12 +45,18 @@ class CellError:
 
 @dataclass
 class Usage:
-    """What a submission used, over all its children."""
+    """What a submission used, over all its children.
+
+    Attributes:
+        starts: how many children there were.
+        calls: how often they were asked for something.
+    """
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     peak_mb: float = 0.0
     starts: int = 0
+    calls: int = 0
     output: str = ""
 
 
@@ -236,6 +242,7 @@ class Session:
             max(0.1, self.bounds.total_seconds - self.usage.seconds),
         )
         started = time.monotonic()
+        self.usage.calls += 1
         try:
             return self._exchange(message, tensors, limit)
         except (

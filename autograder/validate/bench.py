@@ -1,0 +1,71 @@
+"""In a judge's process: submissions that are made here, graded as a student's are."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from autograder import submission
+from autograder.assignment import Assignment
+from autograder.grading import Judge, Result
+from autograder.sandbox.host import Sandbox
+from autograder.sandbox.launch import Zygote
+
+
+class Bench:
+    """One judge for the assignment that is being examined, in a sandbox for all of them.
+
+    Args:
+        zygote: the fork server.
+
+    Attributes:
+        sandbox: where submissions run.
+    """
+
+    def __init__(self, zygote: Zygote) -> None:
+        self.sandbox = Sandbox(zygote)
+        self._judge: Judge | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="autograder-validate-")
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+        self.sandbox.close()
+
+    def answers(self) -> bool:
+        """Whether the fork server is still there."""
+        return self.sandbox.answers()
+
+    def judge(self, assignment: Assignment) -> Judge:
+        """The assignment's judge; it is kept until another assignment is asked for."""
+        if self._judge is None or self._judge.assignment is not assignment:
+            self._judge = Judge(assignment, self.sandbox)
+        return self._judge
+
+    def grade(
+        self,
+        assignment: Assignment,
+        name: str,
+        files: Mapping[str, bytes],
+        questions: Collection[str] | None = None,
+        beside: bool = False,
+    ) -> Result:
+        """Grades these files, handed in as a folder.
+
+        Args:
+            assignment: what was asked.
+            name: the submission's, for messages.
+            files: content by path, one of them the solution.
+            questions: those that are to be run; None: all.
+            beside: whether the leaderboard's numbers and the figures are wanted as well.
+        """
+        with tempfile.TemporaryDirectory(dir=self._folder.name) as folder:
+            for path, content in files.items():
+                place = Path(folder, path)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
+            handed_in = submission.read(Path(folder), name, assignment)
+        return self.judge(assignment).grade(handed_in, questions=questions, beside=beside)
