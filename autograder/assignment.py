@@ -1,6 +1,6 @@
 """Reads `assignment.toml` and finds the files beside it: to the engine, assignments are data.
 
-Imports the standard library only: the command line and the sandbox's clean process both need it.
+Imports the standard library only (`nearest` does too): the command line and the sandbox's clean process both need it.
 """
 
 import math
@@ -11,13 +11,15 @@ from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from autograder.nearest import meant
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
 _T = TypeVar("_T")
-_SLUG = re.compile(r"[a-z][a-z0-9_]*")
+SLUG = re.compile(r"[a-z][a-z0-9_]*")
 _CODE = (".py", ".ipynb")  # in a student's archive it could be taken for the solution
 
 
@@ -229,12 +231,13 @@ def load(slug: str, root: Path | None = None) -> Assignment:
         AssignmentError: It is not there, or something in it is missing, unknown or contradictory.
     """
     root = root or find_root()
-    if not _SLUG.fullmatch(slug):
-        raise AssignmentError(f"{slug!r} is no assignment's name: lower-case letters, digits and _ only.")
+    if not SLUG.fullmatch(slug):
+        rule = f"{slug!r} is no assignment's name: lower-case letters, digits and _ only."
+        raise AssignmentError(f"{rule} {meant(slug, slugs(root))}".rstrip())
     path = root / "assignments" / slug / "assignment.toml"
     if not path.is_file():
         known = ", ".join(slugs(root)) or "none"
-        raise AssignmentError(f"No assignment {slug!r}. There are: {known}.")
+        raise AssignmentError(f"No assignment {slug!r}. {meant(slug, slugs(root))}There are: {known}.")
     try:
         found = _assignment(slug, root, tomllib.loads(path.read_text(encoding="utf-8")))
         _check_questions(found)
