@@ -1,4 +1,4 @@
-"""How much arithmetic a piece of code does: for tests of what must not be computed.
+"""How much arithmetic and memory a piece of code takes: for tests of what must not be computed.
 
 Stands below everything: test authors get it from `autograder.checks`, the judge and the student's process share it.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor, strided
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -25,13 +26,27 @@ class Work(TorchDispatchMode):
 
     Attributes:
         flops: counted so far; a product of (n, m) and (m, k) is 2 n m k.
+        largest: how many numbers the largest tensor holds that an operator returned. A view counts with all that it is
+            a view of, a sparse tensor with what it stores.
+        written: how many numbers all operators together have returned, views excepted. It counts what `flops` does not:
+            sums, masks, indices, copies.
     """
 
     flops: int
+    largest: int
+    written: int
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.flops = 0
+        self.flops = self.largest = self.written = 0
+
+    def add(self, flops: int, largest: int, written: int) -> None:
+        """Count what was done elsewhere or before."""
+        self.flops, self.largest, self.written = (
+            self.flops + flops,
+            max(self.largest, largest),
+            self.written + written,
+        )
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -42,6 +57,9 @@ class Work(TorchDispatchMode):
         formula = flop_registry.get(func._overloadpacket)
         if formula is not None:
             self.flops += int(formula(*args, **(kwargs or {}), out_val=result))
+        for tensor in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(tensor, Tensor):
+                self.add(0, _held(tensor), 0 if func.is_view else _own(tensor))
         return result
 
     def __enter__(self) -> Work:
@@ -56,3 +74,15 @@ class Work(TorchDispatchMode):
 def counting() -> tuple[Work, ...]:
     """Those that count at the moment."""
     return tuple(_counting)
+
+
+def _own(tensor: Tensor) -> int:
+    """How many numbers the tensor has; of a sparse one those that are stored."""
+    return tensor.numel() if tensor.layout is strided else tensor._nnz()
+
+
+def _held(tensor: Tensor) -> int:
+    """How many numbers lie in the memory that the tensor looks at."""
+    if tensor.layout is not strided:
+        return tensor._nnz()
+    return tensor.untyped_storage().nbytes() // tensor.itemsize

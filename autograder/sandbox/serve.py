@@ -82,7 +82,7 @@ class Server:
     ) -> tuple[dict[str, Any], list[torch.Tensor]]:
         with Work() as work:
             answer, out = self._handle(message, tensors)
-        return {**answer, "flops": work.flops}, out
+        return {**answer, "work": [work.flops, work.largest, work.written]}, out
 
     def _handle(
         self, message: dict[str, Any], tensors: list[torch.Tensor]

@@ -29,7 +29,7 @@ MAX_FATAL_CELLS = 3  # cells that end the process: after so many, what follows t
 NODES_BEFORE_FREEING = 20
 MAX_NAME = 200  # characters of an operator's name
 MAX_OPERATORS = 10_000  # names kept in one question; torch has 3 000 operators, overloads among them
-MAX_FLOPS = 1 << 60  # of one call; a processor core does 2**45 in ten minutes
+MAX_WORK = 1 << 60  # operations of one call; a processor core does 2**45 in ten minutes
 
 
 @dataclass
@@ -288,7 +288,7 @@ class Session:
             answer, out = channel.receive()
         if not cell:  # a cell may well compare with the library's answer
             self._note_operators(answer.get("operators"))
-            _note_work(answer.get("flops"))
+            _note_work(answer.get("work"))
         if answer.get("ok") is not True:
             raise _error_from(answer)
         return answer, out
@@ -313,10 +313,11 @@ def _circumstances() -> dict[str, Any]:
     return found | ({"count": True} if counting() else {})
 
 
-def _note_work(flops: Any) -> None:
-    if type(flops) is int and 0 <= flops < MAX_FLOPS:
+def _note_work(counts: Any) -> None:
+    if isinstance(counts, list) and len(counts) == 3:
+        flops, largest, written = (n if type(n) is int and 0 <= n < MAX_WORK else 0 for n in counts)
         for work in counting():
-            work.flops += flops
+            work.add(flops, largest, written)
 
 
 def _error_from(answer: dict[str, Any]) -> StudentError:

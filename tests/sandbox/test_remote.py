@@ -582,6 +582,22 @@ def test_work_is_counted_where_it_is_done(names: Namespace):
     assert both.flops == inner.flops
 
 
+def test_memory_and_numbers_written_are_counted_where_they_are(names: Namespace):
+    """The largest tensor and all numbers written, the same here and there; a view is as large as what it looks at."""
+    q, k, v = torch.ones(2, 3), torch.ones(40, 3), torch.ones(40, 5)
+    with Work() as there:
+        names.get("attention")(q, k, v)
+    assert there.largest == 40 * 5  # the values; scores and weights are 2 * 40
+    assert there.written >= 2 * 40 + 2 * 40 + 2 * 5  # scores, weights, outputs
+    with Work() as here:
+        torch.ones(6, 7).mT[0].expand(1000, 6)
+    assert (here.flops, here.largest, here.written) == (0, 42, 42)
+    indices = torch.tensor([[0], [1]])
+    with Work() as stored:
+        torch.sparse_coo_tensor(indices, torch.ones(1), (10**6, 10**6), check_invariants=False) * 2
+    assert stored.largest == 1
+
+
 def test_a_call_that_fails_ends_no_count(names: Namespace):
     """An exception of the student's in between, and the count goes on."""
     with Work() as work:
