@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from autograder.validate.answers import Answers
 from autograder.validate.model import Examination
+from autograder.validate.mutation import Mutation
 
-EXAMINATIONS: tuple[Examination, ...] = (Answers(),)
+EXAMINATIONS: tuple[Examination, ...] = (Answers(), Mutation())
