@@ -10,12 +10,14 @@ from autograder.validate.honest import Honest
 from autograder.validate.independence import Independence
 from autograder.validate.misconceptions import Misconceptions
 from autograder.validate.model import Examination
+from autograder.validate.mutation import Mutation
 from autograder.validate.promises import Promises
 
 EXAMINATIONS: tuple[Examination, ...] = (
     Answers(),
     Kit(),
     Misconceptions(),
+    Mutation(),
     Honest(),
     Independence(),
     Promises(),

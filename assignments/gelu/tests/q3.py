@@ -329,6 +329,7 @@ def test_sizes(FeedForward, gelu):
 )
 def test_bad_arguments(FeedForward):
     check_raises(ValueError, FeedForward, 0, 3, what="FeedForward(d_model=0, d_ff=3)")
+    check_raises(ValueError, FeedForward, 4, 0, what="FeedForward(d_model=4, d_ff=0)")
     check_raises(ValueError, FeedForward, 4, -1, what="FeedForward(d_model=4, d_ff=-1)")
     model = FeedForward(4, 3).float()
     check_shape(model(torch.ones(5, 4)), (5, 4), what=f"{CALL}(x) with arguments that fit")
