@@ -219,3 +219,11 @@ def test_bad_arguments(attention_weights):
         k[:, :4],
         what="attention_weights(q, k) with shapes (2, 5) and (3, 4)",
     )
+    refused = {
+        "a d_k of 0": (q[:, :0], k[:, :0]),
+        "queries of one dimension": (q[0], k),
+        "keys of one dimension": (q, k[0]),
+        "leading dimensions 2 and 3": (normal(2, 1, 5, seed=19), normal(3, 1, 5, seed=20)),
+    }
+    for text, arguments in refused.items():
+        check_raises(ValueError, attention_weights, *arguments, what=f"attention_weights(q, k) with {text}")

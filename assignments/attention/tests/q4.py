@@ -177,7 +177,8 @@ def test_bad_arguments(SelfAttention):
     check_raises(ValueError, SelfAttention, 6, 0, 3, what="SelfAttention(d_model=6, d_k=0, d_v=3)")
     model, x = SelfAttention(6, 4, 3).float(), torch.ones(5, 6)
     check_shape(model(x), (5, 3), what=f"{CALL}(x) with arguments that fit")
-    check_raises(ValueError, model, torch.ones(5, 4), what=f"{CALL}(x) with x of shape (5, 4)")
+    for shape in [(5, 4), (6,)]:
+        check_raises(ValueError, model, torch.ones(shape), what=f"{CALL}(x) with x of shape {shape}")
     check_raises(ValueError, model, x, torch.ones(5, 5), what=f"{CALL}(x, mask) with a mask of numbers")
     bad = torch.ones(5, 4, dtype=torch.bool)
     check_raises(ValueError, model, x, bad, what=f"{CALL}(x, mask) with 5 positions and a (5, 4) mask")

@@ -195,7 +195,8 @@ def test_bad_arguments(MultiHeadAttention):
     check_raises(ValueError, MultiHeadAttention, 6, 0, what="MultiHeadAttention(d_model=6, n_heads=0)")
     model, x = MultiHeadAttention(6, 3).float(), torch.ones(5, 6)
     check_shape(model(x), (5, 6), what=f"{CALL}(x) with arguments that fit")
-    check_raises(ValueError, model, torch.ones(5, 4), what=f"{CALL}(x) with x of shape (5, 4)")
+    for shape in [(5, 4), (6,)]:
+        check_raises(ValueError, model, torch.ones(shape), what=f"{CALL}(x) with x of shape {shape}")
     check_raises(ValueError, model, x, torch.ones(5, 5), what=f"{CALL}(x, mask) with a mask of numbers")
     bad = torch.ones(5, 4, dtype=torch.bool)
     check_raises(ValueError, model, x, bad, what=f"{CALL}(x, mask) with 5 positions and a (5, 4) mask")

@@ -146,7 +146,9 @@ def test_bad_arguments(score_rank, low_rank_attention):
     check_int(score_rank(q, k), 3, what="score_rank(q, k) with arguments that fit")
     fitting = low_rank_attention(q, k, v, 1)
     check_shape(fitting, (3, 2), what="low_rank_attention(q, k, v, 1) with arguments that fit")
-    check_raises(ValueError, score_rank, q, k[:, :4], what="score_rank(q, k) with shapes (3, 5) and (4, 4)")
+    for other_q, other_k in [(q, k[:, :4]), (q[:, :0], k[:, :0]), (q[None], k[None]), (q, k[0])]:
+        what = f"score_rank(q, k) with shapes {tuple(other_q.shape)} and {tuple(other_k.shape)}"
+        check_raises(ValueError, score_rank, other_q, other_k, what=what)
     for rank in (0, 4):
         what = f"low_rank_attention(q, k, v, rank={rank}) with 3 queries and 4 keys"
         check_raises(ValueError, low_rank_attention, q, k, v, rank, what=what)

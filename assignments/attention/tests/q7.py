@@ -157,3 +157,16 @@ def test_bad_arguments(kernel_regression):
     check_raises(ValueError, kernel_regression, queries[:, :2], keys, values, 1.0, what=what)
     what = "kernel_regression(queries, keys, values, 1.0) with 4 keys and 3 values"
     check_raises(ValueError, kernel_regression, queries, keys, values[:3], 1.0, what=what)
+    refused = {
+        "no keys": (queries, keys[:0], values[:0]),
+        "queries of one dimension": (queries[0], keys, values),
+        "values of one dimension": (queries, keys, values[:, 0]),
+        "leading dimensions 2 and 3": (
+            torch.stack([queries] * 2),
+            torch.stack([keys] * 3),
+            torch.stack([values] * 3),
+        ),
+    }
+    for text, arguments in refused.items():
+        what = f"kernel_regression(queries, keys, values, 1.0) with {text}"
+        check_raises(ValueError, kernel_regression, *arguments, 1.0, what=what)

@@ -5,7 +5,7 @@ import math
 import torch
 from otter.test_files import test_case
 
-from autograder.checks import Mistake, check_close, check_raises, check_shape, check_unchanged
+from autograder.checks import Mistake, check_close, check_dtype, check_raises, check_shape, check_unchanged
 from autograder.checks.ising import correlation_function, energy_per_spin, kaufman, transfer_matrix
 from autograder.checks.statistics import (
     Estimate,
@@ -188,6 +188,10 @@ def test_independence(metropolis):
     start = torch.ones(64, 8, 8)
     first, again = (metropolis(start, 3.5, 20, generator(30)) for _ in range(2))
     check_close(again, first, what="metropolis(...) with a generator in the same state, the second time,")
+    check_unchanged(torch.ones(64, 8, 8), start, what="spins in metropolis(...)")
+    for dtype in (torch.float64, torch.int64):
+        found = metropolis(torch.ones(4, 4, dtype=dtype), 3.5, 1, generator(32))
+        check_dtype(found, dtype, what=f"metropolis(spins in {dtype}, 3.5, 1)")
     other = metropolis(start, 3.5, 20, generator(31))
     assert not torch.equal(first, other), "Two generators in different states gave the same boards."
     distinct = len(first.flatten(1).unique(dim=0))

@@ -5,7 +5,15 @@ import math
 import torch
 from otter.test_files import test_case
 
-from autograder.checks import Mistake, check_close, check_raises, check_shape, check_tuple, check_unchanged
+from autograder.checks import (
+    Mistake,
+    check_close,
+    check_dtype,
+    check_raises,
+    check_shape,
+    check_tuple,
+    check_unchanged,
+)
 from autograder.checks.ising import energy_per_spin, kaufman, transfer_matrix
 from autograder.checks.statistics import Estimate, check_estimate
 
@@ -77,7 +85,7 @@ def test_few_steps(train, Denoiser):
 
 @test_case(
     name="energy and sign of the data",
-    points=2,
+    points=1,
     hidden=True,
     failure_message="The boards must be in equilibrium at the temperature that stands beside them, and at "
     "every temperature both signs of the magnetisation must occur equally often: start half of the chains down.",
@@ -86,6 +94,8 @@ def test_data(training_data):
     n, temperatures = 600, (1.5, 3.5)
     spins, temperature = training_data(n, 8, temperatures, generator(1))
     check_shape(spins, (2 * n, 8, 8), what="spins of training_data(600, 8, (1.5, 3.5))")
+    for label, tensor in (("spins", spins), ("temperature", temperature)):
+        check_dtype(tensor, torch.get_default_dtype(), what=f"{label} of training_data(600, 8, (1.5, 3.5))")
     groups = {T: spins[(temperature - T).abs() < 1e-4] for T in temperatures}
     energies = {T: energy_per_spin(boards) for T, boards in groups.items()}
     mixed = 0.5 * (kaufman(8, 1.5)[0] + kaufman(8, 3.5)[0])
@@ -163,8 +173,22 @@ def test_better(train, Denoiser):
     assert error() < 0.98 * before, (
         f"The error of the guess is {error():.4f} after 100 steps of training, and was {before:.4f} before."
     )
+
+
+@test_case(
+    name="arguments that do not fit",
+    points=1,
+    hidden=True,
+    failure_message="Raise ValueError with a message. training_data: for n below 2, a size that is odd or below 4, a "
+    "temperature that is not above 0. train: for n_steps below 1, and when boards and temperatures differ in number.",
+)
+def test_bad_arguments(training_data, train, Denoiser):
+    for n, size, T in [(1, 8, 2.0), (4, 5, 2.0), (4, 2, 2.0), (4, 8, 0.0)]:
+        what = f"training_data({n}, {size}, [{T}])"
+        check_raises(ValueError, training_data, n, size, [T], what=what)
+    model, (spins, temperature) = Denoiser(), two_kinds(8)
     check_raises(ValueError, train, model, spins, temperature, BETAS, 0, what="train(..., n_steps=0)")
-    what = "train with 64 boards and 3 temperatures"
+    what = "train with 8 boards and 3 temperatures"
     check_raises(ValueError, train, model, spins, torch.ones(3), BETAS, 1, what=what)
 
 

@@ -158,6 +158,8 @@ def test_start(sample):
     assert abs(float(start.var()) - 1) < limit, (
         f"The variance of the first x_t is {float(start.var()):.4f}, not 1."
     )
+    check_dtype(first, BETAS.dtype, what=f"{CALL} with betas in {BETAS.dtype}")
+    assert not first.requires_grad, f"The boards of {CALL} carry a gradient: use torch.no_grad()."
     again = sample(second_model.answer, 400, 6, 2.0, BETAS, generator(3))
     check_close(again, first, what=f"{CALL} with the generator in the same state")
     other = sample(second_model.answer, 400, 6, 2.0, BETAS, generator(4))

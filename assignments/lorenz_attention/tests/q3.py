@@ -141,3 +141,5 @@ def test_care(windows, split, normalise):
         check_raises(ValueError, split, train, n_test, what=f"split(trajectories, {n_test}) of 3")
     check_raises(ValueError, split, trajectory, 1, what="split of a tensor of two dimensions")
     check_raises(ValueError, normalise, train, test[..., :1], what="normalise with 2 and 1 coordinates")
+    check_raises(ValueError, normalise, train[0], test, what="normalise with a train of two dimensions")
+    check_raises(ValueError, normalise, train, test[0], what="normalise with a test of two dimensions")
