@@ -1,6 +1,6 @@
 """Reads `assignment.toml` and finds the files beside it: to the engine, assignments are data.
 
-Imports the standard library only: the command line and the sandbox's clean process both need it.
+Imports the standard library only (`nearest` does too): the command line and the sandbox's clean process both need it.
 """
 
 import math
@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
+
+from autograder.nearest import meant
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -230,11 +232,12 @@ def load(slug: str, root: Path | None = None) -> Assignment:
     """
     root = root or find_root()
     if not _SLUG.fullmatch(slug):
-        raise AssignmentError(f"{slug!r} is no assignment's name: lower-case letters, digits and _ only.")
+        rule = f"{slug!r} is no assignment's name: lower-case letters, digits and _ only."
+        raise AssignmentError(f"{rule} {meant(slug, slugs(root))}".rstrip())
     path = root / "assignments" / slug / "assignment.toml"
     if not path.is_file():
         known = ", ".join(slugs(root)) or "none"
-        raise AssignmentError(f"No assignment {slug!r}. There are: {known}.")
+        raise AssignmentError(f"No assignment {slug!r}. {meant(slug, slugs(root))}There are: {known}.")
     try:
         found = _assignment(slug, root, tomllib.loads(path.read_text(encoding="utf-8")))
         _check_questions(found)

@@ -12,6 +12,8 @@ import click
 
 from autograder import __version__
 from autograder.assignment import Assignment, AssignmentError, load, slugs
+from autograder.completion import complete_question, complete_slug
+from autograder.sections import Sections, examples
 
 USAGE = 2  # exit code of wrong usage; 1: some could not be graded; 0: all were
 
@@ -33,10 +35,24 @@ def _jobs(command: F) -> F:
     return jobs(scheduler(report(command)))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Sections,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "autograder list                                       # what there is",
+        "autograder grade attention submissions/ -o out        # grade a folder or an export",
+        "autograder grade --explain ada.ipynb --question q3    # why ada lost points",
+        "autograder COMMAND --help                             # more, with examples",
+    )
+    + '\n\nTAB completes commands, slugs and options after: eval "$(_AUTOGRADER_COMPLETE=bash_source autograder)"'
+    " (zsh_source, fish_source). Guides: docs/grading.md, docs/authoring.md.",
+)
 @click.version_option(__version__)
 def main() -> None:
     """Grades deep-learning and physics assignments, judging from outside the student's process."""
+
+
+_SLUG = click.argument("slug", shell_complete=complete_slug)
 
 
 @main.command("list")
@@ -54,32 +70,73 @@ def list_() -> None:
             click.echo(f"  {text.name:4} {text.points:4g}  {text.title} (written)")
 
 
-@main.command()
-@click.argument("slug", nargs=-1)
+@main.command(epilog=examples("autograder kit attention", "autograder kit          # all of them"))
+@click.argument("slug", nargs=-1, shell_complete=complete_slug)
 def kit(slug: tuple[str, ...]) -> None:
-    """Regenerate student_template/ for SLUG..., or for all assignments."""
+    """Write the students' kits, student_template/SLUG/.
+
+    They are made from reference/SLUG.py and assignments/SLUG/. Without SLUG: all of them.
+    """
     from autograder.kit import write
 
     for name in slug or slugs():
         click.echo(f"{name}: {write(_load(name))}")
 
 
-@main.command()
-@click.argument("slug")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@main.command(
+    epilog=examples(
+        "autograder grade attention submissions/ -o out",
+        "autograder grade attention ada.ipynb bob.zip -o out --jobs 2",
+        "autograder grade --explain ada.ipynb --question q3",
+        "autograder grade --explain ada.ipynb --question q3 -o out   # as it was graded into out",
+    ),
+)
+@click.argument("slug", required=False, metavar="SLUG", shell_complete=complete_slug)
+@click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Output folder.")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Output folder."
+    "--explain",
+    metavar="SUBMISSION",
+    type=click.Path(),
+    help="Grade this one alone and show, for staff, each failed test with its calls, what was expected and found, "
+    "and which known mistakes were considered.",
+)
+@click.option(
+    "--question",
+    metavar="NAME",
+    shell_complete=complete_question,
+    help="With --explain: this question alone  [default: all that lost points]",
 )
 @_jobs
 def grade(
-    slug: str, paths: tuple[Path, ...], output: Path, jobs: int | None, scheduler: str | None, report: bool
+    slug: str | None,
+    paths: tuple[Path, ...],
+    output: Path | None,
+    explain: str | None,
+    question: str | None,
+    jobs: int | None,
+    scheduler: str | None,
+    report: bool,
 ) -> None:
-    """Grade submissions to SLUG: .py, .ipynb and .zip files, and folders of them.
+    """Grade submissions, or explain what one of them earned.
+
+    PATH is a .py, .ipynb or .zip file, a folder of them, or what Gradescope, Canvas or Moodle export.
 
     Writes OUTPUT/grades.sqlite, OUTPUT/results/<submission>.json and OUTPUT/grades.csv. What OUTPUT has already is kept
-    and not run again, unless the submission, a question's tests or the grader changed. Exit code 1: some could not be
-    graded.
+    and not run again, unless the submission, a question's tests or the grader changed. Exit code 0: all were graded;
+    1: some could not be, and are named; 2: wrong usage.
     """
+    if explain is not None:
+        _explain(slug, paths, output, explain, question)
+    if question is not None:
+        raise click.UsageError(
+            "--question goes with --explain SUBMISSION; all questions are graded otherwise."
+        )
+    if slug is None or not paths:
+        missing = "SLUG" if slug is None else "PATH..."
+        raise click.UsageError(f"Missing argument '{missing}': autograder grade SLUG PATH... -o OUTPUT.")
+    if output is None:
+        raise click.UsageError("Missing option '-o': the folder for grades and feedback, such as -o out.")
     _load(slug)  # a mistake in the arguments is told at once
     _run(
         "grade",
@@ -89,13 +146,39 @@ def grade(
     )
 
 
-@main.command()
+def _explain(
+    slug: str | None, paths: tuple[Path, ...], output: Path | None, what: str, question: str | None
+) -> NoReturn:
+    if paths:
+        raise click.UsageError("--explain takes one submission: autograder grade --explain SUBMISSION.")
+    if slug is not None:
+        assignment = _load(slug)
+        if question is not None:
+            _check_question(assignment, question)
+    from autograder.sandbox.launch import become_judge
+
+    folder = str(output) if output is not None else None
+    become_judge(
+        "autograder.explain.command:run",
+        {"what": what, "slug": slug, "folder": folder, "question": question},
+    )
+
+
+def _check_question(assignment: Assignment, question: str) -> None:
+    try:
+        assignment.question(question)
+    except AssignmentError as error:
+        _stop(str(error))
+
+
+@main.command(epilog=examples("autograder regrade out"))
 @click.argument("output", type=click.Path(path_type=Path, file_okay=False))
 @_jobs
 def regrade(output: Path, jobs: int | None, scheduler: str | None, report: bool) -> None:
-    """Grade again what a changed suite touches in OUTPUT, for everyone, and show whose score changed.
+    """Grade again what a change of the tests touches.
 
-    Needs no files but OUTPUT: the submissions are in its store.
+    It does so for everyone in OUTPUT and shows whose score changed. Needs no files but OUTPUT: the submissions are in
+    its store.
     """
     _run("regrade", {"folder": str(output), "report": report}, jobs, scheduler)
 
@@ -107,20 +190,26 @@ _ROSTER = click.option(
 )
 
 
-@main.command()
+@main.command(epilog=examples("autograder report out --roster class.csv"))
 @click.argument("output", type=click.Path(path_type=Path, file_okay=False))
 @_ROSTER
 def report(output: Path, roster: Path | None) -> None:
-    """Write OUTPUT/report and OUTPUT/grades.csv again, without grading: with names, and with written scores.
+    """Write the report and the table again, without grading.
 
-    Scores of written answers stand in OUTPUT/written.csv, which the first report makes, or in OUTPUT/written.toml.
+    They come with names from the roster, and with the scores of written answers from OUTPUT/written.csv, which the
+    first report makes, or from OUTPUT/written.toml.
     """
     from autograder import publish
 
     sys.exit(publish.report(output, roster, click.echo))
 
 
-@main.command()
+@main.command(
+    epilog=examples(
+        "autograder export out --roster class.csv --canvas canvas.csv",
+        "autograder export out --roster class.csv --late late.toml --moodle moodle.csv",
+    )
+)
 @click.argument("output", type=click.Path(path_type=Path, file_okay=False))
 @_ROSTER
 @click.option("--late", type=click.Path(path_type=Path, exists=True), help="The late policy, a TOML file.")
@@ -137,7 +226,7 @@ def export(
     moodle: Path | None,
     column: str,
 ) -> None:
-    """Write the grades in OUTPUT as files that Canvas and Moodle import."""
+    """Write the grades as files that Canvas and Moodle import."""
     from autograder import publish
 
     if canvas is None and moodle is None:
@@ -157,8 +246,13 @@ def _run(what: str, arguments: dict[str, Any], jobs: int | None, scheduler: str 
     become_judge(f"autograder.batch:{what}", {**arguments, "jobs": jobs})
 
 
-@main.command()
-@click.argument("slug")
+@main.command(
+    epilog=examples(
+        "autograder gradescope attention -o attention.zip",
+        "autograder gradescope attention --try ada.ipynb     # what a student would see there",
+    )
+)
+@_SLUG
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The zip to write.")
 @click.option(
     "--try", "tried", type=click.Path(path_type=Path, exists=True), help="A submission to try the zip on."
@@ -175,7 +269,7 @@ def _run(what: str, arguments: dict[str, Any], jobs: int | None, scheduler: str 
 @click.option("--daily-limit", default=0, help="Submissions that are graded a day; 0: all.")
 @click.option("--late", type=click.Path(path_type=Path, exists=True), help="The late policy, a TOML file.")
 def gradescope(slug: str, output: Path | None, tried: Path | None, setup: bool, **chosen: Any) -> None:
-    """Build the zip for Gradescope, or try it on a submission as Gradescope would.
+    """Build the zip for Gradescope, or try it on a submission.
 
     Exit code 1: the trial found a problem.
     """
@@ -216,7 +310,10 @@ def validate(slug: tuple[str, ...], only: tuple[str, ...], json_: Path | None, *
 
 @main.command()
 def doctor() -> None:
-    """Show which layers of isolation work on this machine, and what the missing ones would add."""
+    """Show how well this machine isolates submissions.
+
+    Each layer is tried; for a missing one it says what that would add. Exit code 1: the layers that must work do not.
+    """
     from autograder.sandbox.doctor import examine
 
     sys.exit(0 if examine(click.echo) else 1)

@@ -16,7 +16,7 @@ import torch
 
 from autograder import submission
 from autograder.assignment import Assignment
-from autograder.replay import Behaviour, blanked, observed, replay, same, same_behaviour, tensors_in
+from autograder.replay import Behaviour, blanked, observed, replay, same, same_behaviour, subject, tensors_in
 from autograder.sandbox.calls import Record
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -120,7 +120,7 @@ class Diagnostician:
             records: all calls that its tests made.
         """
         try:
-            calls = [self._compared(record) for record in records if _subject(record) in self.reference]
+            calls = [self._compared(record) for record in records if subject(record) in self.reference]
             calls = [
                 c for c in calls if c.right.error is None
             ]  # how bad arguments are refused is another matter
@@ -146,7 +146,7 @@ class Diagnostician:
         return None
 
     def _compared(self, record: Record) -> _Call:
-        did, right = observed(record), replay(record, self.reference[_subject(record)])
+        did, right = observed(record), replay(record, self.reference[subject(record)])
         return _Call(record, did, right, wrong=not same_behaviour(did, right))
 
     def _misconception(
@@ -157,7 +157,7 @@ class Diagnostician:
         your: str,
     ) -> Diagnosis | None:
         for candidate in self.misconceptions:
-            own = [call for call in calls if _subject(call.record) == candidate.replaces]
+            own = [call for call in calls if subject(call.record) == candidate.replaces]
             if candidate.question == question and candidate.replayed and explains(candidate, own):
                 text = f"{your} `{candidate.replaces}` behaves exactly like {candidate.name}."
                 return Diagnosis(candidate.key, text, candidate.hint)
@@ -168,7 +168,7 @@ class Diagnostician:
         for call in calls:
             found, wanted = tensors_in(call.did.result), tensors_in(call.right.result)
             if call.wrong and call.did.error is None and len(found) == len(wanted) == 1:
-                return clue(f"`{_subject(call.record)}`", found[0], wanted[0])
+                return clue(f"`{subject(call.record)}`", found[0], wanted[0])
         return None
 
 
@@ -196,11 +196,6 @@ def _explains_the_rest(candidate: Misconception, calls: list[_Call]) -> bool:
         same_behaviour(call.did, blanked(replay(call.record, candidate.implementation), call.did))
         for call in calls
     )
-
-
-def _subject(record: Record) -> str:
-    """The student's name that a call is about: a module's class for a call of an instance."""
-    return record.instance.name if record.instance is not None else record.name
 
 
 def clue(what: str, found: torch.Tensor, wanted: torch.Tensor) -> Diagnosis | None:

@@ -29,6 +29,11 @@ class Behaviour:
     detached: list[bool]
 
 
+def subject(record: Record) -> str:
+    """The student's name that a call is about: a module's class for a call of an instance."""
+    return record.instance.name if record.instance is not None else record.name
+
+
 def observed(record: Record) -> Behaviour:
     """What the student's code did in this call."""
     gradients = [found for _, found in record.gradients]

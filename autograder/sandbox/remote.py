@@ -132,7 +132,7 @@ def invoke(
     if record is not None and sum(tensor.nbytes for tensor in outputs) <= MAX_RECORDED:
         record.result, record.outputs = result, outputs
     elif record is not None:
-        session.recorder = [kept for kept in session.recorder if kept is not record]
+        session.recorder[:] = [kept for kept in session.recorder if kept is not record]
     return result
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from autograder.nearest import meant
 from autograder.submission.bundle import is_noise
 from autograder.submission.model import SubmissionError
 
@@ -31,12 +32,19 @@ def find(paths: Iterable[Path], slug: str) -> list[tuple[str, Path]]:
 
 def _expand(given: Path, slug: str) -> Iterator[Path]:
     if not given.exists():
-        raise SubmissionError(f"There is no file or folder {given}.")
+        raise SubmissionError(f"There is no file or folder {given}. {_beside(given)}".rstrip())
     path = given.resolve()
     if path.is_dir() and not any((path / f"{slug}{suffix}").is_file() for suffix in (".ipynb", ".py")):
         yield from sorted(entry for entry in path.iterdir() if _may_be_submission(entry))
     else:
         yield path
+
+
+def _beside(path: Path) -> str:
+    """What lies where the path should, and is named almost so."""
+    folder = path.parent
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return meant(path.name, filter(str.isprintable, names))  # a terminal obeys what is not printable
 
 
 def _may_be_submission(path: Path) -> bool:
