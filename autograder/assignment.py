@@ -19,7 +19,7 @@ else:
     import tomli as tomllib
 
 _T = TypeVar("_T")
-_SLUG = re.compile(r"[a-z][a-z0-9_]*")
+SLUG = re.compile(r"[a-z][a-z0-9_]*")
 _CODE = (".py", ".ipynb")  # in a student's archive it could be taken for the solution
 
 
@@ -231,7 +231,7 @@ def load(slug: str, root: Path | None = None) -> Assignment:
         AssignmentError: It is not there, or something in it is missing, unknown or contradictory.
     """
     root = root or find_root()
-    if not _SLUG.fullmatch(slug):
+    if not SLUG.fullmatch(slug):
         rule = f"{slug!r} is no assignment's name: lower-case letters, digits and _ only."
         raise AssignmentError(f"{rule} {meant(slug, slugs(root))}".rstrip())
     path = root / "assignments" / slug / "assignment.toml"

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from autograder import __version__
-from autograder.assignment import Assignment, AssignmentError, load, slugs
+from autograder.assignment import Assignment, AssignmentError, find_root, load, slugs
 from autograder.completion import complete_question, complete_slug
 from autograder.sections import Sections, examples
 
@@ -278,6 +278,28 @@ def gradescope(slug: str, output: Path | None, tried: Path | None, setup: bool, 
     if (output is None) == (tried is None):
         _stop("Give either -o ZIP, to build the zip, or --try PATH, to run it on a submission.")
     sys.exit(run(_load(slug), output, tried, setup, chosen, click.echo))
+
+
+@main.command(epilog=examples('autograder new layer_norm --title "Layer normalization"'))
+@click.argument("slug")
+@click.option("--title", default="", help="For people  [default: SLUG in words]")
+def new(slug: str, title: str) -> None:
+    """Write a small assignment that works, to start from.
+
+    It has one question, public and hidden tests, known mistakes, other right answers and a kit. docs/authoring.md goes
+    on from there.
+    """
+    from autograder.new import create
+
+    try:
+        root = find_root()
+        written = create(slug, title or slug.replace("_", " ").capitalize(), root)
+    except AssignmentError as error:
+        _stop(str(error))
+    for path in written:
+        click.echo(path.relative_to(root))
+    click.echo(f"student_template/{slug}/   (generated: autograder kit {slug})")
+    click.echo(f"Try it: autograder validate {slug}. How to go on: docs/authoring.md")
 
 
 @main.command()

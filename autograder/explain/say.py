@@ -122,7 +122,7 @@ def mistakes(found: list[Considered], named: str, tested: list[str]) -> Iterator
     yield "Known mistakes that were considered, by replaying the calls that the reference answers:"
     width = max((len(one.known.key) for one in found[:MAX_MISTAKES]), default=0)
     for one in found[:MAX_MISTAKES]:
-        mark = "  <- explains all" if one.explains else ""
+        mark = "  <- named" if one.known.key == named else "  <- explains all" if one.explains else ""
         yield (
             f"    {one.known.key:{width}}  does the same in {one.reproduced} of {_count(one.calls, 'call')}"
             f" to {one.known.replaces}, {one.reproduced_wrong} of the {one.wrong} wrong ones{mark}"
@@ -132,7 +132,11 @@ def mistakes(found: list[Considered], named: str, tested: list[str]) -> Iterator
     if tested:
         yield f"    not replayed, for a test names them: {', '.join(tested)}"
     if not any(one.explains for one in found):
-        yield "    None does the same in all calls." + ("" if named else " So the feedback names no mistake.")
+        yield "    None does the same in all calls" + (
+            ", NaN and errors included: what is named does so apart from these."
+            if any(one.known.key == named for one in found)
+            else "."
+        )
 
 
 def shown(value: Any) -> str:
