@@ -51,8 +51,7 @@ def test_a_mistake_is_shown_with_its_calls(ada):
         "        expected  float64 (2, 3, 5)"
     )
     assert (
-        "first_dimension  does the same in 2 of 2 calls to softmax, 1 of the 1 wrong ones  <- named"
-        in said
+        "first_dimension  does the same in 2 of 2 calls to softmax, 1 of the 1 wrong ones  <- named" in said
     )
     assert "q2" not in said
 

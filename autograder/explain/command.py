@@ -120,7 +120,9 @@ def _defined(path: Path, assignment: Assignment) -> int:
     with suppress(SubmissionError):
         text = submission.read(path, path.name, assignment).text
         names = {name for question in assignment.questions for name in question.defines}
-        return sum(bool(re.search(rf"^(?:(?:def|class)\s+{name}\b|{name}\s*=)", text, re.M)) for name in names)
+        return sum(
+            bool(re.search(rf"^(?:(?:def|class)\s+{name}\b|{name}\s*=)", text, re.M)) for name in names
+        )
     return 0
 
 

@@ -34,10 +34,14 @@ def create(slug: str, title: str, root: Path) -> list[Path]:
         AssignmentError: the name cannot be one, or something of that name is there.
     """
     if not SLUG.fullmatch(slug):
-        raise AssignmentError(f"{slug!r} cannot be an assignment's name: lower-case letters, digits and _ only.")
+        raise AssignmentError(
+            f"{slug!r} cannot be an assignment's name: lower-case letters, digits and _ only."
+        )
     written = {root / place.format(slug=slug): _FILES / name for name, place in _PLACES.items()}
     if there := [path for path in written if path.exists()]:
-        raise AssignmentError(f"{there[0].relative_to(root)} is there already: choose another name, or edit that.")
+        raise AssignmentError(
+            f"{there[0].relative_to(root)} is there already: choose another name, or edit that."
+        )
     for path, source in written.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         text = source.read_text(encoding="utf-8").replace("SLUG", slug).replace("TITLE", _quoted(title))
