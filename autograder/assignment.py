@@ -37,6 +37,7 @@ class Limits:
     memory_mb: int
     output_kb: int
     training_seconds: float = 0.0  # one call that a fixture makes; 0: as `call_seconds`
+    disk_mb: int = 256  # all files together; the largest that a reference writes has 0.4 MB
 
 
 @dataclass(frozen=True)

@@ -249,7 +249,7 @@ class Judge:
         if result.score == 0 and _untouched(question, self.assignment, submission):
             result.note = NOT_IMPLEMENTED
             return
-        if any(case.cause in ("timed_out", "died", "sandbox", "suite") for case in result.cases):
+        if any(case.cause in ("timed_out", "died", "overused", "sandbox", "suite") for case in result.cases):
             return
         if self._diagnostician is None:
             known = diagnosis.load_misconceptions(self.assignment)
@@ -345,6 +345,7 @@ def _bounds(assignment: Assignment) -> Bounds:
         total_seconds=limits.total_seconds,
         memory=limits.memory_mb << 20,
         output=limits.output_kb << 10,
+        disk=limits.disk_mb << 20,
     )
 
 
@@ -404,7 +405,7 @@ def _told(error: CellError, submission: Submission) -> str:
 
 
 _PLACE = re.compile(r" \([^()]+, line \d+\)$")  # a SyntaxError says it at its end as well
-_WORDS = ("Died", "TimedOut", "BadAnswer", "NotRun")  # their text is a sentence of its own
+_WORDS = ("Died", "TimedOut", "Overused", "BadAnswer", "NotRun")  # their text is a sentence of its own
 
 
 def _message(submission: Submission, errors: list[CellError], notes: list[str]) -> str:

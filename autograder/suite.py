@@ -28,6 +28,7 @@ from autograder.sandbox.errors import (
     BadAnswer,
     Died,
     NotDefined,
+    Overused,
     SandboxError,
     StudentError,
     StudentFailure,
@@ -137,7 +138,7 @@ class JudgedTestFile(ExceptionTestFile):  # type: ignore[misc]
             result = _left_out(case)
         else:
             result = _run_case(case, namespace, observer, self.name)
-        self._ended += result.cause in ("timed_out", "died")
+        self._ended += result.cause in ("timed_out", "died", "overused")
         self.cases.append(result)
         passed = result.outcome is Outcome.PASSED
         self.test_case_results.append(TestCaseResult(test_case=case, message=result.text, passed=passed))
@@ -251,7 +252,7 @@ def _explain(result: CaseResult, error: Exception) -> None:
 def _underlying(error: Exception) -> Exception:
     """What happened to the student's process, where a check took it for the exception that it was waiting for."""
     cause = error.__context__
-    taken = (SandboxError, MemoryError, TimedOut, Died, BadAnswer, NotDefined)
+    taken = (SandboxError, MemoryError, TimedOut, Died, Overused, BadAnswer, NotDefined)
     return cause if isinstance(error, AssertionError) and isinstance(cause, taken) else error
 
 
@@ -261,6 +262,8 @@ def _student_failure(error: StudentFailure) -> tuple[str, str]:
         return "not_defined", str(error)
     if isinstance(error, TimedOut):
         return "timed_out", str(error)
+    if isinstance(error, Overused):
+        return "overused", str(error)
     if isinstance(error, Died):
         return (
             "died",

@@ -88,7 +88,7 @@ def _finding(question: QuestionResult) -> str:
     if question.diagnosis is not None:
         return question.diagnosis.key
     causes = {case.cause: None for case in question.cases}
-    for cause in ("timed_out", "died", "exited", "suite", "sandbox", "not_defined"):
+    for cause in ("timed_out", "died", "overused", "exited", "suite", "sandbox", "not_defined"):
         if cause in causes:
             return cause.replace("_", " ")
     return "not implemented" if question.note == NOT_IMPLEMENTED else ""

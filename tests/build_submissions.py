@@ -101,15 +101,14 @@ def _middle(cells: list[str], *extra: str) -> list[str]:
 def accidents() -> dict[str, bytes]:
     """All files of tests/submissions/attention/accidents, and those that are made here, by name."""
     cells = right_cells()
-    sources = {
-        path.name: path.read_text(encoding="utf-8") for path in sorted((FOLDER / "accidents").glob("*.py"))
-    }
-    made: dict[str, bytes] = {name: complete(text).encode() for name, text in sources.items()}
+    made = _written("accidents")
     kernel = notebook(cells)
     made |= {
         "failing_cell_in_the_middle.ipynb": notebook(_middle(cells, "x = undefined_name + 1", "1 / 0")),
         "magics.ipynb": notebook([_MAGICS, "\n".join(cells), "%%time\nsum([1])", "attention_weights?"]),
         "calls_grader_check.ipynb": notebook([_OTTER, *cells, 'grader.check("q1")', "grader.check_all()"]),
+        "pip_install.ipynb": notebook(["!pip install otter-grader torch", "%pip install einops", *cells, "!ls"]),
+        "cells_out_of_order.ipynb": notebook(["attention_weights(q, k)", *reversed(cells)]),
         "exits_in_the_middle.ipynb": notebook(_middle(cells, "import sys\nsys.exit()", "quit()\n1 / 0")),
         "text.txt": script(cells).encode(),
         "word.docx": b"PK\x03\x04" + bytes(100),
@@ -147,10 +146,17 @@ def _with_helpers(cells: list[str]) -> bytes:
 
 def cheats() -> dict[str, bytes]:
     """All files of tests/submissions/attention/cheats, by name."""
-    folder = FOLDER / "cheats"
-    return {
-        path.name: complete(path.read_text(encoding="utf-8")).encode() for path in sorted(folder.glob("*.py"))
-    }
+    return _written("cheats")
+
+
+def group(fault: str) -> dict[str, bytes]:
+    """The submissions of tests/submissions/attention/<fault>, with those of that kind that are made here."""
+    return accidents() if fault == "accidents" else _written(fault)
+
+
+def _written(fault: str) -> dict[str, bytes]:
+    paths = sorted((FOLDER / fault).glob("*.py"))
+    return {path.name: complete(path.read_text(encoding="utf-8")).encode() for path in paths}
 
 
 def honest() -> dict[str, bytes]:

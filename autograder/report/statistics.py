@@ -120,6 +120,7 @@ _ENDINGS = {
     "bad_answer": "the process answered with what is no plain data",
     "died": "the process ended",
     "timed_out": "it took too long",
+    "overused": "it took too much disk, memory or processes",
     "exited": "it called sys.exit",
 }
 

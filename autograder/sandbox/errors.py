@@ -5,6 +5,7 @@ StudentFailure          the student's code did not answer as it should
 |-- StudentError        it raised an exception; also an instance of the same built-in type (see `student_error`)
 |-- TimedOut            it did not answer in time
 |-- Died                its process ended: os._exit, a segmentation fault, out of memory
+|-- Overused            it took more of the disk, the memory or the processes than it may
 |-- BadAnswer           what it returned cannot be passed on: too large, too deep, malformed
 `-- NotDefined          the submission does not define the name that was asked for
 """
@@ -46,6 +47,10 @@ class TimedOut(StudentFailure):
 
 class Died(StudentFailure):
     """The student's process ended while it was asked something."""
+
+
+class Overused(StudentFailure):
+    """The student's code made more files, threads or shared memory than it may."""
 
 
 class BadAnswer(StudentFailure):

@@ -18,6 +18,7 @@ from typing import Any
 from autograder.sandbox import layers
 from autograder.sandbox.errors import SandboxError
 from autograder.sandbox.launch import Zygote, answer, launch
+from autograder.sandbox.watch import Watch
 from autograder.sandbox.wire import Channel, WireError
 
 # What a submission's text says that it will import, imported once for all children: 0.5 s, 0.35 s, 1.1 s, 0.1 s.
@@ -47,6 +48,7 @@ class Bounds:
         memory: bytes above the warm interpreter.
         file_size: bytes of one file that it writes.
         output: bytes of printed text that are kept.
+        disk: bytes that all of its files may take together.
     """
 
     call_seconds: float = 10.0
@@ -55,6 +57,7 @@ class Bounds:
     memory: int = 1 << 30
     file_size: int = 64 << 20
     output: int = 64 << 10
+    disk: int = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ class Sandbox:
         ours, theirs = socket.socketpair()
         job = {
             "op": "spawn", "box": str(box), "uid": uid, "layers": self.layers, "memory": bounds.memory,
-            "file_size": bounds.file_size, "cpu_seconds": math.ceil(bounds.total_seconds) + 1,
+            "file_size": min(bounds.file_size, bounds.disk), "cpu_seconds": math.ceil(bounds.total_seconds) + 1,
             "modules": code.modules,
         }  # fmt: skip
         try:
@@ -166,6 +169,7 @@ class Sandbox:
         except (EOFError, OSError, WireError, TimeoutError) as error:
             self.end(pid)
             raise SandboxError(f"a child could not be confined: {_tail(output)}") from error
+        channel.watch = Watch(pid, box, bounds.disk, bounds.memory)
         return pid, box, channel
 
     def end(self, pid: int) -> dict[str, Any]:

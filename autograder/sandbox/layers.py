@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from autograder.sandbox import landlock, linux, seccomp
+from autograder.sandbox.watch import MAX_THREADS
 
 LAYERS = {
     "limits": "memory, processor time, file size and open files are bounded",
@@ -34,7 +35,7 @@ _READABLE = (
 _ADDRESS_SLACK = (
     1 << 30
 )  # 16 Python threads reserve 72 MB each: RLIMIT_AS at the memory limit alone forbids them
-_OPEN_FILES = 256
+_OPEN_FILES = 64  # a notebook that draws has 20; files that were deleted while open count for nobody else
 _FIRST_UID, UIDS_PER_GRADER, _GRADERS = 10_000, 2000, 25  # below 65 536: rootless containers map no more
 
 
@@ -123,6 +124,9 @@ def _limits(to: Confinement) -> None:
 
 def _user(to: Confinement) -> None:
     linux.drop_user(to.uid)
+    resource.setrlimit(
+        resource.RLIMIT_NPROC, (MAX_THREADS, MAX_THREADS)
+    )  # of a user who has no other process
     linux.die_with_parent()  # both were reset by the change of user
     linux.forbid_inspection()
 

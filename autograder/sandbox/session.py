@@ -20,7 +20,15 @@ from typing import Any
 
 import torch
 
-from autograder.sandbox.errors import MAX_TEXT, BadAnswer, Died, StudentError, TimedOut, student_error
+from autograder.sandbox.errors import (
+    MAX_TEXT,
+    BadAnswer,
+    Died,
+    Overused,
+    StudentError,
+    TimedOut,
+    student_error,
+)
 from autograder.sandbox.host import Bounds, Code, Sandbox, remove
 from autograder.sandbox.wire import NAMES, Channel, Tree, WireError
 from autograder.work import counting
@@ -151,7 +159,7 @@ class Session:
             }
             try:
                 answer, _ = self.request(message, seconds=self.bounds.cell_seconds)
-            except (Died, TimedOut, BadAnswer) as error:
+            except (Died, TimedOut, Overused, BadAnswer) as error:
                 self._fatal[number] = CellError(number, None, type(error).__name__, str(error))
                 return  # `start` tries again, without this cell
             except StudentError as error:  # the shell itself failed
@@ -235,7 +243,7 @@ class Session:
 
         Raises:
             StudentError: the student's code raised an exception.
-            TimedOut, Died, BadAnswer: the child is gone now, for this reason.
+            TimedOut, Died, Overused, BadAnswer: the child is gone now, for this reason.
         """
         limit = min(
             seconds or self.patience or self.bounds.call_seconds,
@@ -245,6 +253,9 @@ class Session:
         self.usage.calls += 1
         try:
             return self._exchange(message, tensors, limit)
+        except Overused:
+            self.kill()
+            raise
         except (
             StudentError
         ):  # an EOFError or a TimeoutError of the student's own says nothing about the child
@@ -286,6 +297,7 @@ class Session:
         while "callback" in answer:
             self._serve_callback(channel, answer, out)
             answer, out = channel.receive()
+        channel.look_back()
         if not cell:  # a cell may well compare with the library's answer
             self._note_operators(answer.get("operators"))
             _note_work(answer.get("work"))

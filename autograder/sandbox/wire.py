@@ -9,16 +9,20 @@ value, `WireError`, `EOFError` or `TimeoutError`, and nothing else (tests/sandbo
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import socket
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import torch
+
+from autograder.sandbox.watch import EVERY_SECONDS, Watch
 
 MAGIC = b"AGR1"
 HEAD = struct.Struct("<4sIQ")
@@ -223,28 +227,49 @@ class Channel:
 
     Args:
         connection: the socket; read with `recv_into`, which drops the descriptors that a peer smuggles in.
+
+    Attributes:
+        watch: looks after the peer while it is waited for; what it raises ends the waiting.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
-        self._deadline = math.inf
+        self.watch: Watch | None = None
+        self._began, self._deadline, self._next_look = 0.0, math.inf, math.inf
         self._buffer = bytearray(READ_AHEAD)
         self._ahead = memoryview(b"")
 
     def within(self, seconds: float | None) -> None:
         """Sets how long everything from now on may take together (None: without limit)."""
-        self._deadline = math.inf if seconds is None else time.monotonic() + seconds
+        now = self._began = time.monotonic()
+        self._deadline = math.inf if seconds is None else now + seconds
+        self._next_look = math.inf if self.watch is None else now + EVERY_SECONDS
+
+    def look_back(self) -> None:
+        """Has the watch look at what the peer did since `within`."""
+        if self.watch is not None:
+            self.watch.after(time.monotonic() - self._began)
+
+    def _patiently(self, act: Callable[[], int]) -> int:
+        """What `act` does with the socket, within the deadline."""
+        while True:
+            self._arm()
+            with suppress(TimeoutError):  # time for a look
+                return act()
 
     def _arm(self) -> None:
-        if self._deadline == math.inf:
+        until = min(self._deadline, self._next_look)
+        if until == math.inf:
             self._socket.settimeout(None)
             return
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        now = time.monotonic()
+        if now >= self._deadline:
             raise TimeoutError
-        self._socket.settimeout(
-            left
-        )  # a peer that drips one byte at a time gains nothing: the sum is bounded
+        if now >= self._next_look and self.watch is not None:
+            self._next_look = until = now + EVERY_SECONDS
+            self.watch.look()
+        # A peer that drips one byte at a time gains nothing: the sum is bounded.
+        self._socket.settimeout(max(min(until, self._deadline) - now, 0.001))
 
     def send(self, message: Tree, tensors: list[torch.Tensor] | None = None) -> None:
         """Sends one frame.
@@ -265,8 +290,7 @@ class Channel:
     def _send_all(self, blocks: list[bytes | memoryview]) -> None:
         views = [memoryview(block) for block in blocks if len(block)]
         while views:
-            self._arm()
-            sent = self._socket.sendmsg(views[:64])
+            sent = self._patiently(lambda: self._socket.sendmsg(views[:64]))
             while views and sent >= len(views[0]):
                 sent -= len(views.pop(0))
             if sent:
@@ -298,14 +322,13 @@ class Channel:
         """Takes what was read ahead, then what comes: mostly one system call for a whole frame."""
         while len(view):
             if not self._ahead:
-                self._arm()
                 if len(view) >= READ_AHEAD:
-                    count = self._socket.recv_into(view)
+                    count = self._patiently(functools.partial(self._socket.recv_into, view))
                     if not count:
                         raise EOFError
                     view = view[count:]
                     continue
-                count = self._socket.recv_into(self._buffer)
+                count = self._patiently(functools.partial(self._socket.recv_into, self._buffer))
                 if not count:
                     raise EOFError
                 self._ahead = memoryview(self._buffer)[:count]

@@ -143,7 +143,7 @@ def target(tmp_path: Path) -> Iterator[dict[str, object]]:
 ATTACKS = [
     ("limits", "two gigabytes", "len(mmap.mmap(-1, 2 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))"),
     ("limits", "shared memory", "len(mmap.mmap(-1, 4 << 30))"),
-    ("limits", "a file of 100 MB", "os.ftruncate(os.memfd_create('x'), 100 << 20)"),
+    ("limits", "a file of 100 MB", "os.truncate(os.open('x', os.O_CREAT | os.O_RDWR), 100 << 20)"),
     ("limits", "a thousand files", "[os.dup(0) for _ in range(1000)] and None"),
     ("user", "another user's file", "len(open(private).read())"),
     ("user", "a file that others cannot write", "open(readable, 'a').close()"),
@@ -192,6 +192,12 @@ ATTACKS = [
     ("seccomp", "the I/O class of another", "call('ioprio_set', 1, pid, 0)"),
     ("seccomp", "tracing another", "call('ptrace', 0x4206, pid, 0, 0)"),
     ("seccomp", "reading another's memory", "call('process_vm_readv', pid, 0, 0, 0, 0, 0)"),
+    ("seccomp", "a file in memory", "os.close(os.memfd_create('x'))"),
+    (
+        "seccomp",
+        "disk without writing",
+        "call('fallocate', os.open('x', os.O_CREAT | os.O_RDWR), 1, 0, 1 << 20)",
+    ),
     ("seccomp", "io_uring", "call('io_uring_setup', 1, ctypes.create_string_buffer(120))"),
     ("seccomp", "namespaces of its own", "call('unshare', 0x10000000)"),
     ("seccomp", "shared memory by key", "libc.shmctl(call('shmget', 0, 100, 0o1600), 0, None)"),
@@ -349,7 +355,7 @@ _OF_THE_CHILD = (
     ".operators",
     ".remote",
 )
-_OF_THE_CHILD += (".seccomp", ".serve", ".session", ".wire", ".zygote")
+_OF_THE_CHILD += (".seccomp", ".serve", ".session", ".watch", ".wire", ".zygote")
 
 
 # --------------------------------------------------------------------------------------------- what a platform offers

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import sysconfig
@@ -17,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.users import ORDINARY, public_interpreter, readable_by_others, shared_packages
+
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = REPOSITORY / "tests" / "data" / "sample"
 OWN_PATH = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-ORDINARY = 61299  # a user that nobody is
 RIGHT = """
 import torch
 from torch import nn
@@ -182,24 +182,6 @@ class Place:
         return SPY.format(targets={key: [str(path) for path in paths] for key, paths in targets.items()})
 
 
-def readable_by_others(path: Path) -> bool:
-    """Whether anybody may pass through to this folder or file and read it."""
-    entries = [path, *path.resolve().parents, *path.parents]
-    return bool(path.stat().st_mode & stat.S_IROTH) and all(p.stat().st_mode & stat.S_IXOTH for p in entries)
-
-
-def public_interpreter() -> str | None:
-    """An interpreter of this version that everybody may run and that finds its own library."""
-    for candidate in (sys.executable, f"/usr/bin/python3.{sys.version_info[1]}", "/usr/bin/python3"):
-        if Path(candidate).exists() and readable_by_others(Path(candidate).resolve()):
-            version = subprocess.run(
-                [candidate, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True
-            )
-            if version.stdout.split() == [b"%d" % part for part in sys.version_info[:2]]:
-                return candidate
-    return None
-
-
 @pytest.fixture(scope="module")
 def public() -> Iterator[Path]:
     """A folder that all users reach, with the sample assignment and a class."""
@@ -219,12 +201,10 @@ def packages(public: Path) -> str:
     shutil.copytree(
         REPOSITORY / "autograder", public / "lib" / "autograder", ignore=shutil.ignore_patterns("__pycache__")
     )
-    site = Path(sysconfig.get_paths()["purelib"])
-    if not readable_by_others(site):
-        linked = public / "site-packages"
-        if subprocess.run(["cp", "-al", site, linked], stderr=subprocess.DEVNULL, check=False).returncode:
-            pytest.skip(f"{site} can be neither read by others nor linked to {public}")
-        site = linked
+    installed = Path(sysconfig.get_paths()["purelib"])
+    site = shared_packages(installed, public)
+    if site is None:
+        pytest.skip(f"{installed} can be neither read by others nor linked to {public}")
     return f"{site}:{public / 'lib'}"
 
 

@@ -1,7 +1,4 @@
-"""Writes noise into the socket to the judge.
-
-verdict: 0
-"""
+"""Writes noise into the socket to the judge."""
 
 import os
 import random

@@ -1,9 +1,6 @@
 """Overwrites its arguments and parameters with zeros, for which the answer is easy.
 
-What remains is one point, for gradients that are zero whatever the arguments are.
-
-verdict: q1=0 q2=0 q3=1 q4=0 q5=0 q6=0 q7=0
-"""
+What remains is one point, for gradients that are zero whatever the arguments are."""
 
 import torch
 from torch import nn

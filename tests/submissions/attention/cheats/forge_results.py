@@ -1,7 +1,4 @@
-"""Writes results files wherever they may be looked for, and prints one.
-
-verdict: 0
-"""
+"""Writes results files wherever they may be looked for, and prints one."""
 
 import json
 import os

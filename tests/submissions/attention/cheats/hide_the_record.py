@@ -1,10 +1,6 @@
 """Answers with the library's attention and then wipes the record of what ran.
 
-Where the record is gone, the trap in the library's function remains.
-
-verdict: q2=0 q4=1 q5=1
-says: is not allowed in this question
-"""
+Where the record is gone, the trap in the library's function remains."""
 
 import gc
 import sys

@@ -1,8 +1,4 @@
-"""Answers q3 with the gradient of torch's softmax, called by its private name.
-
-verdict: q3=0
-says: 0 points: this question is to be written from scratch, but your code ran aten::_softmax_backward_data
-"""
+"""Answers q3 with the gradient of torch's softmax, called by its private name."""
 
 import math
 

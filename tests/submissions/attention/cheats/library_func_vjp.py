@@ -1,8 +1,4 @@
-"""Answers q3 with torch.func instead of a derivation.
-
-verdict: q3=0
-says: torch.autograd.grad
-"""
+"""Answers q3 with torch.func instead of a derivation."""
 
 import torch
 

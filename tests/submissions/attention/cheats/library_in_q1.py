@@ -1,8 +1,4 @@
-"""Answers q1 with the library's attention on the identity matrix, as a test would; all else calls it.
-
-verdict: q1=0 q2=0 q4=0 q5=0
-says: 0 points: this question is to be written from scratch, but your code ran
-"""
+"""Answers q1 with the library's attention on the identity matrix, as a test would; all else calls it."""
 
 import torch
 import torch.nn.functional as F

@@ -1,8 +1,4 @@
-"""Answers q4 with nn.Linear for the projections.
-
-verdict: q4=0
-says: torch.nn.modules.linear.Linear
-"""
+"""Answers q4 with nn.Linear for the projections."""
 
 import torch
 from torch import nn

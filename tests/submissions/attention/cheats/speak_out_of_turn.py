@@ -1,7 +1,4 @@
-"""Writes answers into the socket to the judge before it has asked.
-
-verdict: 0
-"""
+"""Writes answers into the socket to the judge before it has asked."""
 
 import json
 import os

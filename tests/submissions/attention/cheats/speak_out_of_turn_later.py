@@ -1,7 +1,4 @@
-"""Writes answers into the socket to the judge while it waits for another, from inside each call.
-
-verdict: 0
-"""
+"""Writes answers into the socket to the judge while it waits for another, from inside each call."""
 
 import json
 import os

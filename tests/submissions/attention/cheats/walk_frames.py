@@ -1,7 +1,4 @@
-"""Looks for the expected value in the frames of whoever calls, and in all threads.
-
-verdict: 0
-"""
+"""Looks for the expected value in the frames of whoever calls, and in all threads."""
 
 import inspect
 import sys

@@ -1,7 +1,4 @@
-"""Tries to kill, trace and exhaust whoever grades.
-
-verdict: 0
-"""
+"""Tries to kill, trace and exhaust whoever grades."""
 
 import ctypes
 import os

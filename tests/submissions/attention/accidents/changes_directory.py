@@ -1,0 +1,7 @@
+import os
+import tempfile
+
+from right import *
+
+os.chdir(tempfile.mkdtemp())
+os.chdir("/usr")

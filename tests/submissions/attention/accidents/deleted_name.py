@@ -1,0 +1,4 @@
+from right import *
+
+gradients = attention_weights_vjp
+del attention_weights_vjp

@@ -1,0 +1,14 @@
+"""Answers q2 with the library's flex_attention."""
+
+import torch
+from torch.nn.attention.flex_attention import flex_attention
+
+from right import *
+
+right_attention = scaled_dot_product_attention
+
+
+def scaled_dot_product_attention(q, k, v, mask=None):
+    if mask is not None or q.dim() != 4:
+        return right_attention(q, k, v, mask)
+    return flex_attention(q, k, v)
