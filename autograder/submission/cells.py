@@ -4,7 +4,7 @@ import io
 import json
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from autograder.submission.model import Cell, Kind, SubmissionError
@@ -13,6 +13,9 @@ IGNORE_TAG = "otter_ignore"
 
 # What a notebook may hold outside its texts: at worst 200 bytes a value, 400 MB. Honest ones have under 100 000.
 MAX_VALUES = 2_000_000
+# Lists and objects inside of one another; honest ones have 8. Python's own limit depends on who is reading: a notebook
+# of 985 could be read by one function and not by the next.
+MAX_NESTING = 100
 
 _HEADER = re.compile(r"# ?%%(.*)")
 _ENCODINGS = {"utf-8", "utf-8-sig", "ascii", "us-ascii", "iso-8859-1", "iso-8859-15", "cp1252", "latin-1"}
@@ -72,9 +75,17 @@ def without_outputs(name: str, data: bytes) -> bytes:
 # ------------------------------------------------------------------------------------------------------ notebooks
 
 
+def raw_cells(name: str, data: bytes) -> Iterator[dict[str, Any]]:
+    """The cells of a notebook as they stand in the file, text among them.
+
+    Raises:
+        SubmissionError: It is no notebook.
+    """
+    return _raw_cells(name, _notebook(name, data))
+
+
 def _notebook_cells(name: str, data: bytes) -> tuple[Cell, ...]:
-    notebook = _notebook(name, data)
-    code = (cell for cell in _raw_cells(name, notebook) if cell.get("cell_type") == "code")
+    code = (cell for cell in raw_cells(name, data) if cell.get("cell_type") == "code")
     sources = [_source(name, cell) for cell in code if IGNORE_TAG not in _tags(cell)]
     return tuple(Cell(source, 1) for source in sources if source.strip())
 
@@ -96,6 +107,7 @@ def _notebook(name: str, data: bytes) -> dict[str, Any]:
         ) from error
     if not isinstance(document, dict):
         raise _no_cells(name)
+    _check_nesting(name, document)
     return document
 
 
@@ -111,6 +123,22 @@ def _check_values(name: str, data: bytes) -> None:
             "Clear its outputs (in Jupyter: Kernel > Restart Kernel and Clear Outputs of All Cells), save it, "
             "and upload it again."
         )
+
+
+def _check_nesting(name: str, document: dict[str, Any]) -> None:
+    level: list[Any] = [document]
+    for _ in range(MAX_NESTING):
+        level = [part for value in level for part in _parts(value) if isinstance(part, (dict, list))]
+        if not level:
+            return
+    raise SubmissionError(
+        f"{name} is not a usual notebook: it holds lists more than {MAX_NESTING} levels deep. "
+        "Open it in Jupyter, clear its outputs, save it again, and upload the new file."
+    )
+
+
+def _parts(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _separators(data: bytes) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 
+from autograder.submission.cells import raw_cells
 from autograder.submission.model import Submission
 
 PLACEHOLDER = "*Your answer here.*"
@@ -33,12 +33,9 @@ def answers(submission: Submission, names: Iterable[str]) -> dict[str, str]:
 
 
 def _notebook_texts(submission: Submission) -> Iterator[str]:
-    document = json.loads(submission.files[submission.main])  # read before, so it is a notebook
-    cells = [
-        *document.get("cells", []),
-        *(c for s in document.get("worksheets", []) for c in s.get("cells", [])),
-    ]
-    for cell in cells:
+    for cell in raw_cells(
+        submission.main, submission.files[submission.main]
+    ):  # read before, so it is a notebook
         if cell.get("cell_type") in ("markdown", "heading"):
             source = cell.get("source", "")
             yield ("".join(map(str, source)) if isinstance(source, list) else str(source)).strip()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from autograder.sandbox.wire import DTYPES, HEAD, MAGIC, MAX_DEPTH, MAX_HEADER, MAX_PAYLOAD
+from tests.fuzz import mutate
 
 Tree = Any
 
@@ -93,36 +94,15 @@ def _changed_tree(choose: random.Random) -> bytes:
     """A real answer in which a few places of the tree hold something else; the frame around it is right."""
     answer = json.loads(json.dumps(choose.choice(ANSWERS)))
     for _ in range(choose.randint(1, 3)):
-        answer = _with_change(answer, choose)
+        answer = mutate.tree(answer, choose, _odd, _WORDS)
     return valid(answer if choose.random() < 0.97 else choose.choice(_ODD))
 
 
-def _with_change(tree: Tree, choose: random.Random) -> Tree:
-    """The tree with one change at a place that is drawn, mostly far from the root."""
-    if isinstance(tree, dict) and tree and choose.random() < 0.85:
-        return _changed_dict(dict(tree), choose)
-    if isinstance(tree, list) and tree and choose.random() < 0.8:
-        place, items = choose.randrange(len(tree)), list(tree)
-        items[place] = _with_change(items[place], choose)
-        return items * choose.choice((1, 1, 1, 3)) if choose.random() < 0.8 else items[:place]
-    return _wrapped(tree, choose) if choose.random() < 0.3 else choose.choice(_ODD)
-
-
-def _changed_dict(tree: dict[str, Tree], choose: random.Random) -> dict[str, Tree]:
-    key = choose.choice(list(tree))
-    kind = choose.random()
-    if kind < 0.7:
-        tree[key] = _with_change(tree[key], choose)
-    elif kind < 0.85:
-        tree[choose.choice(_WORDS)] = tree.pop(key)
-    else:
-        tree[choose.choice(_WORDS)] = choose.choice(_ODD)
-    return tree
-
-
-def _wrapped(tree: Tree, choose: random.Random) -> Tree:
-    """The tree inside of more containers than are allowed, or nearly so."""
-    for _ in range(choose.choice((1, 2, MAX_DEPTH - 2, MAX_DEPTH, MAX_DEPTH + 1, 200))):
+def _odd(tree: Tree, choose: random.Random) -> Tree:
+    """Something else in place of the tree, or the tree inside of more containers than are allowed, or nearly so."""
+    if choose.random() > 0.3:
+        return choose.choice(_ODD)
+    for _ in range(choose.choice((1, 2, MAX_DEPTH - 2, MAX_DEPTH, MAX_DEPTH + 1, 100))):
         tree = {choose.choice("lu"): [tree]}
     return tree
 
@@ -166,21 +146,10 @@ def _changed_bytes(choose: random.Random) -> bytes:
     """Bytes of a real frame replaced, cut out, doubled or inserted, and mostly a head that fits them again."""
     good = valid(choose.choice(ANSWERS))
     end = HEAD.unpack(good[: HEAD.size])[1]
-    data = bytearray(good)
-    for _ in range(choose.randint(1, 4)):
-        place = choose.randrange(len(data)) if data else 0
-        kind = choose.randrange(4)
-        if kind == 0:
-            data[place : place + 1] = bytes([choose.randrange(256)])
-        elif kind == 1:
-            del data[place : place + choose.randint(1, 8)]
-        elif kind == 2:
-            data[place:place] = data[place : place + choose.randint(1, 30)]
-        else:
-            data[place:place] = choose.choice(_SNIPPETS)
+    data = mutate.data(good, choose, _SNIPPETS)
     if choose.random() < 0.3:
-        return bytes(data)
-    body = bytes(data[HEAD.size :])
+        return data
+    body = data[HEAD.size :]
     return frame(body[:end], body[end:])
 
 
