@@ -306,10 +306,10 @@ def training_on_waves(AttentionForecaster, train):
 
 
 def trainings_with_one_seed(AttentionForecaster, train):
-    """The states after two trainings from the same weights with the same seed; other numbers drawn before."""
+    """The first state, and those after two trainings from it with the same seed; other numbers drawn before."""
     first, second = AttentionForecaster(2, 4), AttentionForecaster(2, 4)
     second.load_state_dict(first.state_dict())
-    states = []
+    states = [{key: value.clone() for key, value in first.state_dict().items()}]
     for model in (first, second):
         train(model, _waves(6, 3), 12, 5)
         AttentionForecaster(2, 4)  # draws random numbers

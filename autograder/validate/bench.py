@@ -5,12 +5,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from autograder import submission
 from autograder.assignment import Assignment
 from autograder.grading import Judge, Result
 from autograder.sandbox.host import Sandbox
 from autograder.sandbox.launch import Zygote
+
+
+class _Judge(Judge):
+    """A judge that takes every test for sound: that the reference passes them all is what `answers` examines.
+
+    Asking would cost each judge process a run of the fixtures in itself, 20 s of processor time for ising_ddpm.
+    """
+
+    def passes_on_reference(self, case: Any) -> bool:
+        return True
 
 
 class Bench:
@@ -42,7 +53,7 @@ class Bench:
     def judge(self, assignment: Assignment) -> Judge:
         """The assignment's judge; it is kept until another assignment is asked for."""
         if self._judge is None or self._judge.assignment is not assignment:
-            self._judge = Judge(assignment, self.sandbox)
+            self._judge = _Judge(assignment, self.sandbox)
         return self._judge
 
     def grade(

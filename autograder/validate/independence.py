@@ -7,6 +7,7 @@ declared dependency that ours does not need is no error.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from autograder.assignment import Assignment
@@ -14,7 +15,8 @@ from autograder.fixtures import reference_files
 from autograder.kit import stub_source
 from autograder.validate.bench import Bench
 from autograder.validate.model import Examination, Options, Verdict
-from autograder.validate.reach import closure
+from autograder.validate.reach import Reach, closure
+from autograder.validate.submissions import Files
 
 _WITHOUT = " without "
 
@@ -34,25 +36,29 @@ class Independence(Examination):
     def examine(self, bench: Bench, assignment: Assignment, piece: str) -> dict[str, Any]:
         """The points by question, and what failed in the solved one.
 
-        Artifacts are handed in only if the question does not get its points without: weights would earn points for
-        whoever was given them.
+        Artifacts are handed in where the solved questions could have made them, and else only if the question does not
+        get its points without: weights would earn points for whoever was given them.
         """
         question, _, left_out = piece.partition(_WITHOUT)
         solved = {question, *closure(assignment, question)} - {left_out}
         script = stub_source(assignment, solved).encode()
-        artifacts = reference_files(assignment)
-        for files in ({}, artifacts) if artifacts else ({},):
-            result = bench.grade(
-                assignment,
-                piece,
-                {f"{assignment.slug}.py": script, **files},
-                [question] if left_out else None,
-            )
+        asked = [question] if left_out else None
+        for artifacts in self._artifacts(assignment, solved):
+            result = bench.grade(assignment, piece, {f"{assignment.slug}.py": script, **artifacts}, asked)
             own = next(one for one in result.questions if one.name == question)
             if own.score == own.possible:
                 break
         failed = {case.name: case.text.split("\n")[0] for case in own.cases if case.text}
         return {"scores": {one.name: one.score for one in result.questions}, "failed": failed}
+
+    def _artifacts(self, assignment: Assignment, solved: Collection[str]) -> list[Files]:
+        """What is to be tried, one after the other."""
+        artifacts = reference_files(assignment)
+        if not artifacts:
+            return [{}]
+        made_from = Reach(assignment).making({artifact.name for artifact in assignment.artifacts})
+        answered = {name for one in solved for name in assignment.question(one).defines}
+        return [artifacts] if made_from <= answered else [{}, artifacts]
 
     def conclude(self, assignment: Assignment, found: dict[str, Any], options: Options) -> Verdict:
         """Errors where a dependency is not declared, or points come without work; notes where one is not needed."""

@@ -31,6 +31,11 @@ class Reach:
             question: self._closure(names & set(recipes)) - names for question, names in self.direct.items()
         }
 
+    def making(self, artifacts: set[str]) -> set[str]:
+        """The student's names that are called to make what an artifact would hold, where it was not handed in."""
+        using = [names for names in self._needs.values() if names & artifacts]
+        return {name for names in using for name in names} - artifacts - set(self._needs)
+
     def _closure(self, names: set[str]) -> set[str]:
         found: set[str] = set()
         while names:

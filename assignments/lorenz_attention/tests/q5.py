@@ -152,7 +152,10 @@ def test_noise(training_on_noise):
     "torch.Generator().manual_seed(seed), or torch.manual_seed(seed) at the start.",
 )
 def test_seed(trainings_with_one_seed):
-    first, second = trainings_with_one_seed
+    start, first, second = trainings_with_one_seed
+    assert any(not torch.equal(start[key], first[key]) for key in start), (
+        "train(model, waves, steps=12, seed=5) left every weight of the model as it was."
+    )
     # the same operations in the same order: equal to the last digit, but let it be seven
     gap = max(
         float((first[key].double() - second[key].double()).abs().max()) for key in first if first[key].numel()

@@ -34,6 +34,7 @@ def attention_weights(q, k, mask=None):
 
 def scaled_dot_product_attention(q, k, v, mask=None):
     complain_unless(v.ndim >= 2 and v.shape[-2] == k.shape[-2], "keys without values")
+    broadcasts(q.shape[:-2], k.shape[:-2], v.shape[:-2])
     return attention_weights(q, k, mask) @ v
 
 
@@ -106,6 +107,7 @@ def kernel_regression(queries, keys, values, bandwidth):
     complain_unless(min(queries.ndim, keys.ndim, values.ndim) >= 2, "too few dimensions")
     complain_unless(queries.shape[-1] == keys.shape[-1], "queries and keys in different spaces")
     complain_unless(keys.shape[-2] == values.shape[-2] > 0, "one value per key")
+    broadcasts(queries.shape[:-2], keys.shape[:-2], values.shape[:-2])
     # |q - k|^2 = |q|^2 - 2 q.k + |k|^2, in coordinates around the first key, where the terms are small
     q, k = queries - keys[..., :1, :], keys - keys[..., :1, :]
     squared = (q * q).sum(-1)[..., :, None] - 2 * q @ k.mT + (k * k).sum(-1)[..., None, :]

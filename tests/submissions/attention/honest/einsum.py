@@ -35,7 +35,10 @@ def attention_weights(q, k, mask=None):
 def scaled_dot_product_attention(q, k, v, mask=None):
     if v.dim() < 2 or v.size(-2) != k.size(-2):
         raise ValueError("one value per key, please")
-    return einsum("...ij,...jd->...id", attention_weights(q, k, mask), v)
+    try:
+        return einsum("...ij,...jd->...id", attention_weights(q, k, mask), v)
+    except RuntimeError as problem:
+        raise ValueError(f"v does not go with q and k: {problem}")
 
 
 def attention_weights_vjp(q, k, grad_weights):

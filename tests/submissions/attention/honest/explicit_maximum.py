@@ -54,7 +54,10 @@ def attention_weights(q, k, mask=None):
 
 def scaled_dot_product_attention(q, k, v, mask=None):
     Checks.values(k, v)
-    return torch.matmul(attention_weights(q, k, mask), v)
+    weights = attention_weights(q, k, mask)
+    if any(a != b and 1 not in (a, b) for a, b in zip(weights.shape[-3::-1], v.shape[-3::-1])):
+        raise ValueError("leading dimensions of v do not broadcast")
+    return torch.matmul(weights, v)
 
 
 def attention_weights_vjp(q, k, grad_weights):

@@ -34,7 +34,10 @@ def attention_weights(q, k, mask=None):
 
 def scaled_dot_product_attention(q, k, v, mask=None):
     checked(q, k, mask, v)
-    return attention_weights(q, k, mask) @ v
+    try:
+        return attention_weights(q, k, mask) @ v
+    except RuntimeError as error:
+        raise ValueError(str(error))
 
 
 def attention_weights_vjp(q, k, grad_weights):

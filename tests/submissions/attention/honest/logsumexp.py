@@ -49,7 +49,11 @@ def attention_weights(q, k, mask=None):
 
 def scaled_dot_product_attention(q, k, v, mask=None):
     _values_fit(k, v)
-    return torch.matmul(attention_weights(q, k, mask), v)
+    weights = attention_weights(q, k, mask)
+    try:
+        return torch.matmul(weights, v)
+    except RuntimeError as e:
+        raise ShapeProblem("v does not broadcast with q and k") from e
 
 
 def attention_weights_vjp(q, k, grad_weights):

@@ -27,7 +27,10 @@ def attention_weights(q, k, mask=None):
 def scaled_dot_product_attention(q, k, v, mask=None):
     if v.ndim < 2 or v.shape[-2] != k.shape[-2]:
         raise ValueError(f"{list(k.shape)} keys but {list(v.shape)} values")
-    return attention_weights(q, k, mask) @ v
+    try:
+        return attention_weights(q, k, mask) @ v
+    except RuntimeError as problem:
+        raise ValueError("the batch of v does not broadcast with those of q and k") from problem
 
 
 def attention_weights_vjp(q, k, grad_weights):
@@ -105,7 +108,10 @@ def kernel_regression(queries, keys, values, bandwidth):
         raise ValueError("queries and keys do not fit")
     if values.shape[-2] != keys.shape[-2] or keys.shape[-2] == 0:
         raise ValueError("one value per key, and at least one key")
-    d = torch.cdist(queries, keys)
+    try:
+        d = torch.cdist(queries, keys)
+    except RuntimeError as problem:
+        raise ValueError("the batches of queries and keys do not broadcast") from problem
     nearest = d.min(dim=-1, keepdim=True).values
     h = max(bandwidth, torch.finfo(d.dtype).tiny)
     # d^2 - n^2 = (d - n) (d + n)
