@@ -19,7 +19,6 @@ from autograder.validate import mutators
 _BEGIN, _END, _LINE = (
     re.compile(rf"# {words}\b") for words in ("BEGIN SOLUTION", "END SOLUTION", "SOLUTION")
 )
-_TAGS = re.compile(r'"(\w+)"')
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,6 @@ class Mutant:
         original: the line before, or the statement as `ast.unparse` writes it where it spans several.
         mutant: the same afterwards.
         occurrence: 2 for the second time that this line stands in `name`, and so on.
-        tags: of the cell, such as the question.
         span: the bytes of the source that are replaced, from and to.
         text: by what.
     """
@@ -42,7 +40,6 @@ class Mutant:
     original: str
     mutant: str
     occurrence: int
-    tags: frozenset[str]
     span: tuple[int, int]
     text: str
 
@@ -69,21 +66,32 @@ def make(source: str) -> list[Mutant]:
     return [mutant for unit in ast.parse(source).body for mutant in _of_unit(unit, text)]
 
 
+def callers(source: str, name: str, graded: set[str]) -> set[str]:
+    """The graded names whose code mentions this one, directly or through helpers."""
+    mentioned = {
+        _name(unit): {node.id for node in ast.walk(unit) if isinstance(node, ast.Name)}
+        for unit in ast.parse(source).body
+        if isinstance(unit, ast.FunctionDef | ast.ClassDef)
+    }
+    helpers, found = {name}, set[str]()
+    while more := {unit for unit, names in mentioned.items() if names & helpers} - helpers - found:
+        found |= more & graded
+        helpers |= more - graded
+    return found
+
+
 class _Text:
-    """A source with what is asked of it: the places of nodes, the lines of solutions, the tags of cells."""
+    """A source with what is asked of it: the places of nodes, and the lines of solutions that are graded."""
 
     def __init__(self, source: str) -> None:
         self.data = source.encode()
         self._starts = [0]
         for line in self.data.split(b"\n"):
             self._starts.append(self._starts[-1] + len(line) + 1)
-        lines = source.split("\n")
-        self.tags: dict[int, frozenset[str]] = {}
+        graded = set[int]()
         for cell in read_cells("reference.py", self.data):
-            header = lines[cell.line - 2] if cell.line > 1 else ""
-            for number in range(cell.line, cell.line + cell.source.count("\n") + 1):
-                self.tags[number] = frozenset(_TAGS.findall(header))
-        self.solution = {number for number in _solution_lines(lines) if number in self.tags}
+            graded.update(range(cell.line, cell.line + cell.source.count("\n") + 1))
+        self.solution = graded.intersection(_solution_lines(source.split("\n")))
 
     def span(self, node: ast.AST) -> tuple[int, int]:
         """The bytes of an expression or a statement, from and to."""
@@ -199,8 +207,7 @@ def _of_place(place: _Place, text: _Text, original: str, occurrence: int) -> Ite
             continue
         seen.add(fitting[1])
         mutant = _one_line(before + fitting[0].encode() + after)
-        tags = text.tags[place.statement.lineno]
-        yield Mutant(place.name, node.lineno, original, mutant, occurrence, tags, span, fitting[0])
+        yield Mutant(place.name, node.lineno, original, mutant, occurrence, span, fitting[0])
 
 
 def _one_line(code: bytes) -> str:
@@ -296,43 +303,19 @@ def _values(place: _Place) -> Iterator[tuple[ast.expr, ast.expr]]:
     value = getattr(statement, "value", None)
     if function is None or value is None:
         return
-    if (
-        isinstance(statement, ast.Assign)
-        and isinstance(statement.targets[0], ast.Name)
-        and _may_be_tensor(value)
-    ):
-        yield value, mutators.detached(value)
+    differentiable = any(_is_tensor(a.annotation) or a.arg == "self" for a in function.args.args)
+    if differentiable and isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+        yield from ((value, new) for new in mutators.detached(value))
     if isinstance(statement, ast.Return):
-        if function.returns is not None and "Tensor" in ast.unparse(function.returns):
-            for part in value.elts if isinstance(value, ast.Tuple) else [value]:
-                yield from ((part, new) for new in (mutators.detached(part), *mutators.recast(part)))
+        for part in (value.elts if isinstance(value, ast.Tuple) else [value]) * _is_tensor(function.returns):
+            yield from ((part, new) for new in mutators.detached(part) if differentiable)
+            yield from ((part, new) for new in mutators.recast(part))
         names = [argument.arg for argument in function.args.args if argument.arg != "self"]
         yield from ((value, ast.Name(name, ast.Load())) for name in names[:1])
 
 
-def _may_be_tensor(value: ast.expr) -> bool:
-    if isinstance(value, ast.Call):
-        name = ast.unparse(value.func)
-        return name not in _PLAIN and not name.split(".")[-1][0].isupper()
-    return isinstance(value, ast.BinOp | ast.UnaryOp | ast.Subscript | ast.IfExp | ast.Attribute)
-
-
-_PLAIN = {
-    "int",
-    "float",
-    "len",
-    "dict",
-    "list",
-    "set",
-    "sorted",
-    "tuple",
-    "range",
-    "str",
-    "min",
-    "max",
-    "zip",
-    "bytes",
-}
+def _is_tensor(annotation: ast.expr | None) -> bool:
+    return annotation is not None and "Tensor" in ast.unparse(annotation)
 
 
 def _roots(statement: ast.stmt) -> list[ast.expr]:

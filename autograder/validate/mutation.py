@@ -24,7 +24,7 @@ from autograder.validate import excuses
 from autograder.validate.bench import Bench
 from autograder.validate.digests import content_digest, graded_digest
 from autograder.validate.model import Examination, Options, Verdict
-from autograder.validate.mutants import Mutant, make
+from autograder.validate.mutants import Mutant, callers, make
 
 CHUNK = 40  # mutants of one piece: two seconds where nothing is trained
 SAMPLE = 20  # of a quick run: each twentieth mutant
@@ -152,7 +152,7 @@ class _Sieve(Judge):
             final: whether its own questions decide.
         """
         changed = self._handed_in(mutant.apply(source))
-        own = _own(self.asked, mutant)
+        own = _own(self.asked, mutant, source)
         if killed := self._killed(changed, own):
             return killed
         resting = [] if final else _resting(self.asked, own)
@@ -188,11 +188,14 @@ class _Sieve(Judge):
         return self._slowest[question]
 
 
-def _own(assignment: Assignment, mutant: Mutant) -> list[str]:
-    """The questions that judge the changed name; for a helper, those of the cell that it stands in."""
-    questions = assignment.questions
-    own = [q.name for q in questions if mutant.unit in q.defines]
-    return own or [q.name for q in questions if q.name in mutant.tags] or [q.name for q in questions]
+def _own(assignment: Assignment, mutant: Mutant, source: str) -> list[str]:
+    """The questions that judge the changed name; for a helper, those that judge what calls it."""
+    judging = {q.name: set(q.defines) for q in assignment.questions}
+    own = [question for question, names in judging.items() if mutant.unit in names]
+    if not own:
+        above = callers(source, mutant.unit, set().union(*judging.values()))
+        own = [question for question, names in judging.items() if names & above]
+    return own or list(judging)
 
 
 def _resting(assignment: Assignment, own: Sequence[str]) -> list[str]:

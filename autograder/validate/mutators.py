@@ -46,6 +46,22 @@ _MODULES = {
     "itertools",
     "time",
 }
+_PLAIN = {
+    "int",
+    "float",
+    "len",
+    "dict",
+    "list",
+    "set",
+    "sorted",
+    "tuple",
+    "range",
+    "str",
+    "min",
+    "max",
+    "shape",
+    "size",
+}
 TINY = 1e-3  # a float below it is taken for an epsilon, of which the order of magnitude matters
 
 
@@ -223,9 +239,14 @@ def conditions(test: ast.expr, loop: bool) -> Iterator[ast.expr]:
         yield ast.UnaryOp(ast.Not(), test)
 
 
-def detached(value: ast.expr) -> ast.expr:
-    """The value cut off from what it was computed from."""
-    return _method(value, "detach")
+def detached(value: ast.expr) -> Iterator[ast.expr]:
+    """The value cut off from what it was computed from, if it may be a tensor."""
+    if isinstance(value, ast.Call):
+        name = _name(value)
+        if name in _PLAIN or name[0].isupper():
+            return
+    if isinstance(value, ast.Call | ast.BinOp | ast.UnaryOp | ast.Subscript | ast.IfExp | ast.Attribute):
+        yield _method(value, "detach")
 
 
 def recast(value: ast.expr) -> Iterator[ast.expr]:

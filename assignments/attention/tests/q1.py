@@ -102,12 +102,13 @@ def test_values(attention_weights):
     "(..., L_q, L_k).",
 )
 def test_mask_shapes(attention_weights):
-    for shape in [(4, 3), (2, 1, 3), (3,)]:
-        q, k, mask = normal(2, 4, 5, seed=5), normal(2, 3, 5, seed=6), normal(*shape, seed=7) > -0.5
+    q, k = normal(2, 4, 5, seed=5), normal(2, 3, 5, seed=6)
+    for queries, shape in [(q, (4, 3)), (q, (2, 1, 3)), (q, (3,)), (q[0], (2, 4, 3))]:
+        mask = normal(*shape, seed=7) > -0.5
         mask[..., 0] = True
-        what = f"attention_weights(q, k, mask) with a mask of shape {shape}"
-        expected = oracle(q, k, mask)
-        check_close(attention_weights(q, k, mask), expected, what=what)
+        what = f"attention_weights(q, k, mask), q of shape {tuple(queries.shape)}, a mask of shape {shape},"
+        expected = oracle(queries, k, mask)
+        check_close(attention_weights(queries, k, mask), expected, what=what)
 
 
 @test_case(
@@ -140,6 +141,7 @@ def test_gradients(attention_weights):
     expected = oracle(q, k, mask)
     found = attention_weights(q, k, mask)
     check_gradients(found, expected, {"q": q, "k": k}, what="attention_weights(q, k, mask)")
+    check_gradients(attention_weights(q, k), oracle(q, k), {"q": q, "k": k}, what="attention_weights(q, k)")
 
 
 @test_case(
@@ -219,11 +221,15 @@ def test_bad_arguments(attention_weights):
         k[:, :4],
         what="attention_weights(q, k) with shapes (2, 5) and (3, 4)",
     )
-    refused = {
-        "a d_k of 0": (q[:, :0], k[:, :0]),
-        "queries of one dimension": (q[0], k),
-        "keys of one dimension": (q, k[0]),
-        "leading dimensions 2 and 3": (normal(2, 1, 5, seed=19), normal(3, 1, 5, seed=20)),
-    }
-    for text, arguments in refused.items():
-        check_raises(ValueError, attention_weights, *arguments, what=f"attention_weights(q, k) with {text}")
+    bad = torch.ones(4, 2, 3, dtype=torch.bool)
+    check_raises(
+        ValueError,
+        attention_weights,
+        q,
+        k,
+        bad,
+        what=f"{call} with shapes (2, 5), (3, 5) and a (4, 2, 3) mask",
+    )
+    for shape_q, shape_k in [((5,), (3, 5)), ((2, 5), (5,)), ((2, 0), (3, 0)), ((2, 1, 2, 5), (3, 1, 3, 5))]:
+        what = f"attention_weights(q, k) with shapes {shape_q} and {shape_k}"
+        check_raises(ValueError, attention_weights, torch.ones(shape_q), torch.ones(shape_k), what=what)

@@ -181,8 +181,7 @@ def test_bad_arguments(scaled_dot_product_attention):
         ValueError, attention, q[:, :4], k, v, what=f"{call} with queries of length 4 and keys of length 5"
     )
     check_raises(ValueError, attention, q, k, v, torch.ones(2, 3), what=f"{call} with a mask of numbers")
-    check_raises(ValueError, attention, q, k, v[:, 0], what=f"{call} with values of one dimension")
-    q, k, v = normal(2, 1, 5, seed=23), normal(2, 3, 5, seed=24), normal(3, 3, 4, seed=25)
-    check_raises(
-        ValueError, attention, q, k, v, what=f"{call} with leading dimensions 2 of q and k, and 3 of v"
-    )
+    check_raises(ValueError, attention, q, k, v[:, 0], what=f"{call} with values of shape (3,)")
+    what = f"{call} with shapes (2, 1, 2, 5), (2, 1, 3, 5) and (3, 1, 3, 4)"
+    q, k, v = (x.expand(lead, 1, *x.shape) for x, lead in ((q, 2), (k, 2), (v, 3)))
+    check_raises(ValueError, attention, q, k, v, what=what)

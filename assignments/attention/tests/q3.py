@@ -162,6 +162,7 @@ def test_bad_arguments(attention_weights_vjp):
         grad_weights,
         what=f"{CALL} with queries of length 5 and keys of length 4",
     )
-    what = f"{CALL} with queries for a batch of 1 and keys for a batch of 2"
-    many = torch.stack([k, k]), torch.stack([grad_weights, grad_weights])
-    check_raises(ValueError, vjp, q[None], *many, what=what)
+    q, k, grad_weights = q.expand(1, 2, 5), k.expand(4, 3, 5), grad_weights.expand(4, 2, 3)
+    check_raises(
+        ValueError, vjp, q, k, grad_weights, what=f"{CALL} with shapes (1, 2, 5), (4, 3, 5), (4, 2, 3)"
+    )

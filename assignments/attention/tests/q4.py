@@ -61,8 +61,8 @@ def test_parameters(SelfAttention):
     check_parameters(model, {"W_Q": (64, 32), "W_K": (64, 32), "W_V": (64, 16)}, what=call)
     for letter in "QKV":
         deviation = getattr(model, f"W_{letter}").std().item()
-        # 1024 numbers or more: the measured deviation is off by 2 % (one sigma), far from a factor of 2
-        assert 0.0625 < deviation < 0.25, (
+        # 1024 numbers or more: the measured deviation is off by 2 % (one sigma), far from a factor of 1.6
+        assert 0.08 < deviation < 0.2, (
             f"The numbers in W_{letter} of {call} start with a standard deviation of"
             f" {deviation:.3g}, but 1/sqrt(64) = 0.125 was expected."
         )
@@ -177,8 +177,8 @@ def test_bad_arguments(SelfAttention):
     check_raises(ValueError, SelfAttention, 6, 0, 3, what="SelfAttention(d_model=6, d_k=0, d_v=3)")
     model, x = SelfAttention(6, 4, 3).float(), torch.ones(5, 6)
     check_shape(model(x), (5, 3), what=f"{CALL}(x) with arguments that fit")
-    for shape in [(5, 4), (6,)]:
-        check_raises(ValueError, model, torch.ones(shape), what=f"{CALL}(x) with x of shape {shape}")
+    check_raises(ValueError, model, torch.ones(5, 4), what=f"{CALL}(x) with x of shape (5, 4)")
+    check_raises(ValueError, model, torch.ones(6), what=f"{CALL}(x) with x of shape (6,)")
     check_raises(ValueError, model, x, torch.ones(5, 5), what=f"{CALL}(x, mask) with a mask of numbers")
     bad = torch.ones(5, 4, dtype=torch.bool)
     check_raises(ValueError, model, x, bad, what=f"{CALL}(x, mask) with 5 positions and a (5, 4) mask")

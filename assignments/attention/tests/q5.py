@@ -68,8 +68,8 @@ def test_parameters(MultiHeadAttention):
     check_parameters(model, dict.fromkeys(NAMES, (64, 64)), what=call)
     for name in NAMES:
         deviation = getattr(model, name).std().item()
-        # 4096 numbers: the measured deviation is off by 1 % (one sigma), far from a factor of 2
-        assert 0.0625 < deviation < 0.25, (
+        # 4096 numbers: the measured deviation is off by 1 % (one sigma), far from a factor of 1.6
+        assert 0.08 < deviation < 0.2, (
             f"The numbers in {name} of {call} start with a standard deviation of"
             f" {deviation:.3g}, but 1/sqrt(64) = 0.125 was expected."
         )
@@ -195,8 +195,8 @@ def test_bad_arguments(MultiHeadAttention):
     check_raises(ValueError, MultiHeadAttention, 6, 0, what="MultiHeadAttention(d_model=6, n_heads=0)")
     model, x = MultiHeadAttention(6, 3).float(), torch.ones(5, 6)
     check_shape(model(x), (5, 6), what=f"{CALL}(x) with arguments that fit")
-    for shape in [(5, 4), (6,)]:
-        check_raises(ValueError, model, torch.ones(shape), what=f"{CALL}(x) with x of shape {shape}")
+    check_raises(ValueError, model, torch.ones(5, 4), what=f"{CALL}(x) with x of shape (5, 4)")
+    check_raises(ValueError, model, torch.ones(6), what=f"{CALL}(x) with x of shape (6,)")
     check_raises(ValueError, model, x, torch.ones(5, 5), what=f"{CALL}(x, mask) with a mask of numbers")
     bad = torch.ones(5, 4, dtype=torch.bool)
     check_raises(ValueError, model, x, bad, what=f"{CALL}(x, mask) with 5 positions and a (5, 4) mask")

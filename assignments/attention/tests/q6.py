@@ -124,14 +124,14 @@ def test_zero(score_rank, low_rank_attention):
 )
 def test_best_approximation(low_rank_attention):
     q, k, v = normal(6, 5, seed=11), normal(7, 5, seed=12), normal(7, 3, seed=13)
-    for rank in (1, 4):
+    for rank in (1, 4, 6):
         what = f"low_rank_attention(q, k, v, rank={rank})"
         expected = oracle(q, k, v, rank)
         check_close(low_rank_attention(q, k, v, rank), expected, what=what)
     q, k, v = (torch.stack([a, a.flip(0)]).float() for a in (q, k, v))
-    what = "low_rank_attention(q, k, v, rank=2) in float32 with a leading dimension"
-    expected = oracle(q, k, v, 2)
-    check_close(low_rank_attention(q, k, v, 2), expected, tolerance=1e-5, what=what)
+    what = "low_rank_attention(q, k, v, rank=3) in float32 with a leading dimension"
+    expected = oracle(q, k, v, 3)
+    check_close(low_rank_attention(q, k, v, 3), expected, tolerance=1e-5, what=what)
 
 
 @test_case(
@@ -152,5 +152,12 @@ def test_bad_arguments(score_rank, low_rank_attention):
     for rank in (0, 4):
         what = f"low_rank_attention(q, k, v, rank={rank}) with 3 queries and 4 keys"
         check_raises(ValueError, low_rank_attention, q, k, v, rank, what=what)
+    what = "low_rank_attention(q, k, v, rank=4) with 4 queries and 3 keys"
+    check_raises(ValueError, low_rank_attention, k, q, v[:3], 4, what=what)
     what = "low_rank_attention(q, k, v, 2) with 4 keys and 3 values"
     check_raises(ValueError, low_rank_attention, q, k, v[:3], 2, what=what)
+    what = "score_rank(q, k) with shapes (2, 3, 5) and (2, 4, 5)"
+    q, k, v = q.expand(2, 3, 5), k.expand(2, 4, 5), v.expand(3, 4, 2)
+    check_raises(ValueError, score_rank, q, k, what=what)
+    what = "low_rank_attention(q, k, v, 2) with shapes (2, 3, 5), (2, 4, 5) and (3, 4, 2)"
+    check_raises(ValueError, low_rank_attention, q, k, v, 2, what=what)

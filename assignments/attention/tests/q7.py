@@ -91,7 +91,12 @@ def test_values(kernel_regression):
     "to 0 then, unless the smallest squared distance is subtracted first; and h^2 itself may underflow.",
 )
 def test_look_up(kernel_regression):
-    for dtype, bandwidth in [(torch.float64, 1e-6), (torch.float32, 1e-30), (torch.float64, 1e-300)]:
+    for dtype, bandwidth in [
+        (torch.float64, 1e-6),
+        (torch.float32, 1e-30),
+        (torch.float32, 1e-300),
+        (torch.float64, 1e-300),
+    ]:
         keys = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]], dtype=dtype)
         queries = torch.tensor([[1.0, 0.0], [0.0, 4.0], [3.0, 1.0], [0.0, 0.0]], dtype=dtype)
         values = torch.tensor([[1.0], [2.0], [3.0]], dtype=dtype)
@@ -137,6 +142,10 @@ def test_far_away(kernel_regression):
     what = "kernel_regression(queries, keys, values, 10.0) with queries far from every key"
     expected = oracle(queries, keys, values, bandwidth)
     check_close(kernel_regression(queries, keys, values, bandwidth), expected, what=what)
+    found = kernel_regression(queries, keys[:1], values[:1], bandwidth)
+    check_close(
+        found, values[:1].expand(3, 2), what="kernel_regression(queries, keys, values, 10.0) with one key"
+    )
 
 
 @test_case(
@@ -157,16 +166,13 @@ def test_bad_arguments(kernel_regression):
     check_raises(ValueError, kernel_regression, queries[:, :2], keys, values, 1.0, what=what)
     what = "kernel_regression(queries, keys, values, 1.0) with 4 keys and 3 values"
     check_raises(ValueError, kernel_regression, queries, keys, values[:3], 1.0, what=what)
-    refused = {
-        "no keys": (queries, keys[:0], values[:0]),
-        "queries of one dimension": (queries[0], keys, values),
-        "values of one dimension": (queries, keys, values[:, 0]),
-        "leading dimensions 2 and 3": (
-            torch.stack([queries] * 2),
-            torch.stack([keys] * 3),
-            torch.stack([values] * 3),
-        ),
-    }
-    for text, arguments in refused.items():
-        what = f"kernel_regression(queries, keys, values, 1.0) with {text}"
-        check_raises(ValueError, kernel_regression, *arguments, 1.0, what=what)
+    what = "kernel_regression(queries, keys, values, 1.0) with no key"
+    check_raises(ValueError, kernel_regression, queries, keys[:0], values[:0], 1.0, what=what)
+    for bad in [((3,), (4, 3), (4, 2)), ((2, 3), (3,), (3, 2)), ((2, 3), (4, 3), (4,))]:
+        what = "kernel_regression(queries, keys, values, 1.0) with shapes {}, {} and {}".format(*bad)
+        check_raises(ValueError, kernel_regression, *map(torch.ones, bad), 1.0, what=what)
+    for leads in [(2, 3, 3), (3, 2, 3), (3, 3, 2)]:
+        bad = [x.expand(lead, 1, *x.shape) for x, lead in zip((queries, keys, values), leads, strict=True)]
+        sizes = ", ".join(f"({lead}, 1)" for lead in leads)
+        what = f"kernel_regression(queries, keys, values, 1.0) with leading dimensions {sizes}"
+        check_raises(ValueError, kernel_regression, *bad, 1.0, what=what)

@@ -117,7 +117,12 @@ def test_colour_bar(plot_encoding):
     "float64.",
 )
 def test_positions(plot_encoding):
-    for n, d, dtype in [(101, 6, torch.float32), (130, 5, torch.float64), (1, 3, torch.float64)]:
+    for n, d, dtype in [
+        (101, 6, torch.float32),
+        (130, 5, torch.float64),
+        (1, 3, torch.float64),
+        (1, 1, torch.float64),
+    ]:
         encoding = matrix(n, d, dtype)
         what = f"plot_encoding(encoding) with an encoding of shape {(n, d)}"
         check_map(plot_encoding(encoding), encoding[:101], what=what)

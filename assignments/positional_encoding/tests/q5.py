@@ -14,8 +14,8 @@ PARTS = ("eigenvalues", "numerical_rank")
 def with_eigenvalues(values, n, d, dtype=torch.float64):
     """An encoding (n, d) whose Gram matrix has these eigenvalues and else zeros, with nothing diagonal about it.
 
-    Values asked for are far from the threshold of 1e-10 of the largest: 1e-6 counts, and 1e-14 does not. The noise of
-    float64 is near 1e-16; a product taken in float32 has 1e-7, which would count.
+    Values asked for are not close to the threshold of 1e-10 of the largest: 1e-9 counts, and 1e-12 does not. The noise
+    of float64 is near 1e-16; a product taken in float32 has 1e-7, which would count.
     """
     generator = torch.Generator().manual_seed(n)
     left, right = (
@@ -72,6 +72,7 @@ def test_sum(encoding_spectrum):
 def test_known(encoding_spectrum):
     for values, n, d, rank in [
         ((1.0, 0.3, 1e-6), 5, 4, 3),
+        ((1.0, 0.5, 1e-9), 6, 5, 3),
         ((2.0, 1.0, 1e-14), 4, 6, 2),
         ((3e-13, 2e-13, 1e-13), 3, 3, 3),
         ((1e9, 1e-3), 4, 2, 1),

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -33,6 +34,7 @@ def attention_weights(q, k, mask=None):
 
 
 def scaled_dot_product_attention(q, k, v, mask=None):
+    np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # a ValueError unless they fit
     complain_unless(v.ndim >= 2 and v.shape[-2] == k.shape[-2], "keys without values")
     broadcasts(q.shape[:-2], k.shape[:-2], v.shape[:-2])
     return attention_weights(q, k, mask) @ v
@@ -95,6 +97,7 @@ def score_rank(q, k):
 
 
 def low_rank_attention(q, k, v, rank):
+    np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # a ValueError unless they fit
     complain_unless(v.ndim >= 2 and v.shape[-2] == k.shape[-2], "keys without values")
     complain_unless(attention_weights(q, k) is not None and 1 <= rank <= min(q.shape[-2], k.shape[-2]), "rank out of range")
     scores = q @ k.mT / math.sqrt(k.shape[-1])
@@ -103,6 +106,7 @@ def low_rank_attention(q, k, v, rank):
 
 
 def kernel_regression(queries, keys, values, bandwidth):
+    np.broadcast_shapes(queries.shape[:-2], keys.shape[:-2], values.shape[:-2])  # a ValueError unless they fit
     complain_unless(bandwidth > 0, "bandwidth is not positive")
     complain_unless(min(queries.ndim, keys.ndim, values.ndim) >= 2, "too few dimensions")
     complain_unless(queries.shape[-1] == keys.shape[-1], "queries and keys in different spaces")

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import einsum, nn
 
@@ -33,6 +34,7 @@ def attention_weights(q, k, mask=None):
 
 
 def scaled_dot_product_attention(q, k, v, mask=None):
+    np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # a ValueError unless they fit
     if v.dim() < 2 or v.size(-2) != k.size(-2):
         raise ValueError("one value per key, please")
     try:
@@ -98,6 +100,7 @@ def score_rank(q, k):
 
 
 def low_rank_attention(q, k, v, rank):
+    np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # a ValueError unless they fit
     check(q, k)
     if v.dim() < 2 or v.size(-2) != k.size(-2):
         raise ValueError("one value per key, please")
@@ -109,6 +112,7 @@ def low_rank_attention(q, k, v, rank):
 
 
 def kernel_regression(queries, keys, values, bandwidth):
+    np.broadcast_shapes(queries.shape[:-2], keys.shape[:-2], values.shape[:-2])  # a ValueError unless they fit
     check(queries, keys)
     if bandwidth <= 0:
         raise ValueError("bandwidth must be positive")

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -53,6 +54,7 @@ def attention_weights(q, k, mask=None):
 
 
 def scaled_dot_product_attention(q, k, v, mask=None):
+    np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # a ValueError unless they fit
     Checks.values(k, v)
     weights = attention_weights(q, k, mask)
     if any(a != b and 1 not in (a, b) for a, b in zip(weights.shape[-3::-1], v.shape[-3::-1])):
@@ -131,6 +133,7 @@ def score_rank(q, k):
 
 
 def low_rank_attention(q, k, v, rank):
+    np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # a ValueError unless they fit
     Checks.pair(q, k)
     Checks.values(k, v)
     if rank < 1 or rank > min(q.shape[-2], k.shape[-2]):
@@ -143,6 +146,7 @@ def low_rank_attention(q, k, v, rank):
 
 
 def kernel_regression(queries, keys, values, bandwidth):
+    np.broadcast_shapes(queries.shape[:-2], keys.shape[:-2], values.shape[:-2])  # a ValueError unless they fit
     Checks.pair(queries, keys)
     Checks.values(keys, values)
     if keys.shape[-2] == 0:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -33,6 +34,7 @@ def attention_weights(q, k, mask=None):
 
 
 def scaled_dot_product_attention(q, k, v, mask=None):
+    np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # a ValueError unless they fit
     checked(q, k, mask, v)
     try:
         return attention_weights(q, k, mask) @ v
@@ -108,6 +110,7 @@ def score_rank(q, k):
 
 
 def low_rank_attention(q, k, v, rank):
+    np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # a ValueError unless they fit
     checked(q, k, None, v, rank)
     scores = (q @ k.mT / math.sqrt(q.shape[-1])).double()
     directions = torch.linalg.eigh(scores.mT @ scores).eigenvectors[..., -rank:]  # the right singular vectors
@@ -115,6 +118,7 @@ def low_rank_attention(q, k, v, rank):
 
 
 def kernel_regression(queries, keys, values, bandwidth):
+    np.broadcast_shapes(queries.shape[:-2], keys.shape[:-2], values.shape[:-2])  # a ValueError unless they fit
     if bandwidth <= 0 or 0 in checked(queries, keys, None, values)[-1:]:
         raise ValueError("positive bandwidth and one key at least")
     squared = (queries.unsqueeze(-2) - keys.unsqueeze(-3)).pow(2).sum(-1)

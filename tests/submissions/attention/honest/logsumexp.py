@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 import torch.nn as nn
 
@@ -48,6 +49,7 @@ def attention_weights(q, k, mask=None):
 
 
 def scaled_dot_product_attention(q, k, v, mask=None):
+    np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # a ValueError unless they fit
     _values_fit(k, v)
     weights = attention_weights(q, k, mask)
     try:
@@ -121,6 +123,7 @@ def score_rank(q, k):
 
 
 def low_rank_attention(q, k, v, rank):
+    np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # a ValueError unless they fit
     _values_fit(k, v)
     scores = _scores(q, k)
     if rank not in range(1, min(scores.shape[-2:]) + 1):
@@ -132,10 +135,11 @@ def low_rank_attention(q, k, v, rank):
 
 
 def kernel_regression(queries, keys, values, bandwidth):
+    np.broadcast_shapes(queries.shape[:-2], keys.shape[:-2], values.shape[:-2])  # a ValueError unless they fit
     if not bandwidth > 0:
         raise ValueError("bandwidth must be positive")
-    _values_fit(keys, values)
     _scores(queries, keys)
+    _values_fit(keys, values)
     if keys.shape[-2] == 0:
         raise ShapeProblem("no data")
     squared = torch.sum((queries.unsqueeze(-2) - keys.unsqueeze(-3)) ** 2, -1)

@@ -110,6 +110,7 @@ def score_rank(q, k):
 
 
 def low_rank_attention(q, k, v, rank):
+    np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # a ValueError unless they fit
     shape = shape_of_scores(q, k)
     refuse(v.ndim < 2 or v.shape[-2] != k.shape[-2], "each key has one value")
     refuse(not 1 <= rank <= min(shape[-2:]), "no such rank")
@@ -119,6 +120,7 @@ def low_rank_attention(q, k, v, rank):
 
 
 def kernel_regression(queries, keys, values, bandwidth):
+    np.broadcast_shapes(queries.shape[:-2], keys.shape[:-2], values.shape[:-2])  # a ValueError unless they fit
     refuse(not bandwidth > 0, "bandwidth must be positive")
     shape_of_scores(queries, keys)
     refuse(values.ndim < 2 or keys.shape[-2] != values.shape[-2] or keys.shape[-2] == 0, "keys and values")

@@ -1,5 +1,6 @@
 """The scale goes onto the queries before the product; in-place operations, but on new tensors only; distances by torch.cdist."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -25,6 +26,7 @@ def attention_weights(q, k, mask=None):
 
 
 def scaled_dot_product_attention(q, k, v, mask=None):
+    np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # a ValueError unless they fit
     if v.ndim < 2 or v.shape[-2] != k.shape[-2]:
         raise ValueError(f"{list(k.shape)} keys but {list(v.shape)} values")
     try:
@@ -90,6 +92,7 @@ def score_rank(q, k):
 
 
 def low_rank_attention(q, k, v, rank):
+    np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])  # a ValueError unless they fit
     if v.ndim < 2 or v.shape[-2] != k.shape[-2]:
         raise ValueError(f"{list(k.shape)} keys but {list(v.shape)} values")
     attention_weights(q, k)  # for its checks
@@ -102,6 +105,7 @@ def low_rank_attention(q, k, v, rank):
 
 
 def kernel_regression(queries, keys, values, bandwidth):
+    np.broadcast_shapes(queries.shape[:-2], keys.shape[:-2], values.shape[:-2])  # a ValueError unless they fit
     if bandwidth <= 0:
         raise ValueError("the bandwidth must be positive")
     if min(queries.ndim, keys.ndim, values.ndim) < 2 or queries.shape[-1] != keys.shape[-1]:
