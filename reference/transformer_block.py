@@ -554,7 +554,8 @@ draw(one_sphere_in_one_plane, needs="q2")
 # Write the result of w1 as a function, as a formula: no `backward()`, no `torch.autograd`.
 #
 # $$
-# \frac{\partial \ell}{\partial x} = \frac1s \Big( g - \overline{g} - \hat x\, \overline{g \hat x} \Big), \qquad g = G\, \gamma, \qquad
+# \frac{\partial \ell}{\partial x} = \frac1s \Big( g - \overline{g} - \hat x\, \overline{g \hat x} \Big), \qquad
+# g = G\, \gamma, \qquad
 # \frac{\partial \ell}{\partial \gamma} = \sum_{\text{vectors}} G\, \hat x, \qquad
 # \frac{\partial \ell}{\partial \beta} = \sum_{\text{vectors}} G .
 # $$
@@ -642,7 +643,8 @@ show(compare_with_autograd, needs="q1 and q3")
 # dropout, which everybody uses, corrects that already in training:
 #
 # $$
-# \operatorname{dropout}(x)_i = \begin{cases} 0 & \text{with probability } p \\ x_i / (1 - p) & \text{otherwise,} \end{cases}
+# \operatorname{dropout}(x)_i =
+# \begin{cases} 0 & \text{with probability } p \\ x_i / (1 - p) & \text{otherwise,} \end{cases}
 # \qquad \mathbb{E}[\operatorname{dropout}(x)_i] = (1 - p) \cdot \frac{x_i}{1 - p} = x_i ,
 # $$
 #
@@ -671,7 +673,8 @@ def dropout(
         x: any shape, floating point.
         p: the probability to be dropped, from 0 to 1, both included.
         training: False: x comes back as it is.
-        generator: where the random numbers come from; it is advanced, so that a second call drops others. None: torch's own.
+        generator: where the random numbers come from; it is advanced, so that a second call drops others.
+            None: torch's own.
 
     Returns:
         The shape, dtype and device of x. For p = 0 equal to x, for p = 1 zeros. Differentiable: the gradient is dropped
@@ -741,9 +744,8 @@ def what_dropout_keeps() -> Figure:
     outputs = [dropout(x, p, True, generator) for p in shares]
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.9), layout="constrained")
     left.plot(shares, [out.mean() for out in outputs], "o-", ms=4, label="your dropout")
-    left.plot(
-        shares, [out.mean() * (1 - p) for out, p in zip(outputs, shares, strict=True)], "s--", ms=4, label="without the scaling"
-    )  # fmt: skip
+    unscaled = [out.mean() * (1 - p) for out, p in zip(outputs, shares, strict=True)]
+    left.plot(shares, unscaled, "s--", ms=4, label="without the scaling")
     left.axhline(1, color="0.4", lw=1, ls=":")
     left.set(xlabel="$p$", ylabel="mean of the output", title="mean (all inputs are 1)", ylim=(0, 1.2))
     left.legend(loc="lower left")
@@ -871,8 +873,8 @@ show(residual_by_hand, needs="q5")
 class TransformerBlock(nn.Module):
     """A transformer encoder block: self-attention, then a feed-forward network, each in a residual connection.
 
-    Source: Vaswani et al. 2017, "Attention Is All You Need", sections 3.1 and 5.4; pre-norm: Xiong et al. 2020. Equal to
-    torch.nn.TransformerEncoderLayer given the same weights, without calling it, its attention, or a norm or a
+    Source: Vaswani et al. 2017, "Attention Is All You Need", sections 3.1 and 5.4; pre-norm: Xiong et al. 2020. Equal
+    to torch.nn.TransformerEncoderLayer given the same weights, without calling it, its attention, or a norm or a
     dropout of the library.
 
     Args:

@@ -3,6 +3,7 @@
 First come the right steps, which they share; then, question by question, what goes wrong.
 """
 
+import itertools
 import math
 
 import torch
@@ -46,7 +47,7 @@ def right_layer_norm(x, weight=None, bias=None, eps=1e-5):
     "q1",
     replaces="layer_norm",
     name="layer normalisation with the unbiased variance",
-    hint="By which number is the sum of the d squares divided, d or d - 1? And what does x.var() do unless told otherwise?",
+    hint="By what is the sum of the d squares divided, d or d - 1? And what does x.var() do unless told otherwise?",
 )
 def unbiased_variance(x, weight=None, bias=None, eps=1e-5):
     check_norm(x, weight, bias, eps)
@@ -171,7 +172,7 @@ def detached_statistics(x, weight=None, bias=None, eps=1e-5):
     "q1",
     replaces="layer_norm",
     name="layer normalisation with the variance as E[x^2] - (E x)^2",
-    hint="Right on paper; but far from 0 this is a small difference of two huge, rounded numbers. Subtract the mean first.",
+    hint="Right on paper, but far from 0 a small difference of two huge, rounded numbers. Subtract the mean first.",
 )
 def cancelling_variance(x, weight=None, bias=None, eps=1e-5):
     check_norm(x, weight, bias, eps)
@@ -438,7 +439,7 @@ def weight_forgotten(x, weight, grad_output, eps=1e-5):
     "q3",
     replaces="layer_norm_vjp",
     name="a gradient of x that is multiplied by the weight at the end",
-    hint="The weight is different for each coordinate, so it does not commute with the two means: apply it before them.",
+    hint="The weight differs from coordinate to coordinate, so it matters that it comes before the two means.",
 )
 def weight_at_the_end(x, weight, grad_output, eps=1e-5):
     return vjp(x, weight, grad_output, eps, inside=False, after=True)
@@ -852,7 +853,7 @@ class FeedForwardFirst(RightBlock):
     "q6",
     replaces="TransformerBlock",
     name="a block whose two sublayers both read the block's input",
-    hint="The feed-forward network works on what the attention has changed: the second connection starts from h, not from x.",
+    hint="The feed-forward network works on what the attention has changed: the second connection starts from h.",
 )
 class ParallelSublayers(RightBlock):
     def forward(self, x, mask=None):
@@ -999,7 +1000,7 @@ class NoDropout(RightBlock):
     "q6",
     replaces="TransformerBlock",
     name="a block that drops out in eval mode, too",
-    hint="A Dropout module is switched by train() and eval() of the block; a call of dropout needs training=self.training.",
+    hint="The block's train() and eval() switch a Dropout module; a call of dropout needs training=self.training.",
 )
 class DropoutInEvalMode(RightBlock):
     def drop(self, x):
@@ -1064,14 +1065,15 @@ class NormAfterEveryBlock(RightEncoder):
 @misconception(
     "q7",
     replaces="Encoder",
-    name="an encoder with one block, used n_layers times",
+    name="an encoder with one block, n_layers times",
     hint="[block] * n is a list that holds the same block n times. Each place needs a block of its own.",
     replayed=False,
 )
 class SharedBlocks(RightEncoder):
     def __init__(self, n_layers, *options, **more):
         super().__init__(n_layers, *options, **more)
-        self.blocks = nn.ModuleList([self.blocks[0]] * n_layers)
+        for block in self.blocks:
+            block.load_state_dict(self.blocks[0].state_dict())
 
 
 @misconception(
@@ -1268,7 +1270,7 @@ def norm_of_the_stream(encoder, x):
 )
 def updates(encoder, x):
     found = stream(encoder, x)
-    steps = [found[0]] + [after - before for before, after in zip(found, found[1:], strict=False)]
+    steps = [found[0]] + [after - before for before, after in itertools.pairwise(found)]
     return torch.stack([root_mean_square(step) for step in steps])
 
 

@@ -70,11 +70,10 @@ def test_hand(layer_norm_vjp):
 )
 def test_values(layer_norm_vjp):
     weight = normal(5, seed=3)
-    for shape in [(5,), (4, 5), (2, 3, 5), (5, 5)]:
-        for eps in (1e-5, 0.5):
-            x, grad = normal(*shape, seed=4) * 0.7 + 2, normal(*shape, seed=5)
-            what = f"layer_norm_vjp(x, weight, grad_output, eps={eps}) with x of shape {shape}"
-            check_all(layer_norm_vjp(x, weight, grad, eps), oracle(x, weight, grad, eps), what)
+    for shape, eps in [((5,), 0.5), ((4, 5), 1e-5), ((2, 3, 5), 0.5), ((5, 5), 1e-5)]:
+        x, grad = normal(*shape, seed=4) * 0.7 + 2, normal(*shape, seed=5)
+        what = f"layer_norm_vjp(x, weight, grad_output, eps={eps}) with x of shape {shape}"
+        check_all(layer_norm_vjp(x, weight, grad, eps), oracle(x, weight, grad, eps), what)
 
 
 @test_case(

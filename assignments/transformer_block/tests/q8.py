@@ -27,7 +27,8 @@ def random_encoder(Encoder, n_layers, norm_first, dtype=torch.float64):
 def norms(encoder, x, target):
     """By autograd, through the student's encoder."""
     matrices = [tensor for name, tensor in encoder.named_parameters() if name.endswith("feed_forward.W_2")]
-    gradients = torch.autograd.grad((encoder(x) - target).square().mean(), matrices)
+    out = check_shape(encoder(x), x.shape, what="encoder(x)")
+    gradients = torch.autograd.grad((out - target).square().mean(), matrices)
     return torch.stack([gradient.square().sum().sqrt() for gradient in gradients])
 
 
@@ -35,7 +36,7 @@ def norms(encoder, x, target):
 def sizes(encoder, x):
     found = [x.square().mean().sqrt()]
     for block in encoder.blocks.children():
-        x = block(x)
+        x = check_shape(block(x), x.shape, what="a block of the encoder")
         found.append(x.square().mean().sqrt())
     return torch.stack(found)
 
@@ -91,17 +92,16 @@ def test_hand(Encoder, stream_rms):
     "nothing may be left in .grad.",
 )
 def test_gradient_norms(Encoder, gradient_norms):
-    for n_layers, norm_first in [(4, True), (3, False), (1, True)]:
+    for n_layers, norm_first, shape in [(3, True, (5, 6)), (2, False, (2, 3, 6)), (1, True, (4, 6))]:
         encoder = random_encoder(Encoder, n_layers, norm_first)
-        for shape in [(5, 6), (2, 3, 6)]:
-            x, target = normal(*shape, seed=2), normal(*shape, seed=3)
-            expected = norms(encoder, x, target)
-            what = f"gradient_norms(encoder, x, target), {n_layers} blocks, norm_first={norm_first}, x of shape {shape},"
-            check_close(gradient_norms(encoder, x, target), expected, what=what)
-            again = check_shape(gradient_norms(encoder, x, target), (n_layers,), what=what)
-            if (again - 2 * expected).abs().max() < 1e-9:
-                raise Mistake("left_in_grad", f"{what} is twice as large when it is called again.")
-            check_close(again, expected, what=f"{what} called again,")
+        x, target = normal(*shape, seed=2), normal(*shape, seed=3)
+        expected = norms(encoder, x, target)
+        what = f"gradient_norms(encoder, x, target), {n_layers} blocks, norm_first={norm_first}, x {shape},"
+        check_close(gradient_norms(encoder, x, target), expected, what=what)
+        again = check_shape(gradient_norms(encoder, x, target), (n_layers,), what=what)
+        if (again - 2 * expected).abs().max() < 1e-9:
+            raise Mistake("left_in_grad", f"{what} is twice as large when it is called again.")
+        check_close(again, expected, what=f"{what} called again,")
 
 
 @test_case(
@@ -112,12 +112,11 @@ def test_gradient_norms(Encoder, gradient_norms):
     "last norm.",
 )
 def test_stream(Encoder, stream_rms):
-    for n_layers, norm_first in [(4, True), (3, False), (1, True)]:
+    for n_layers, norm_first, shape in [(3, True, (5, 6)), (2, False, (2, 3, 6)), (1, True, (4, 6))]:
         encoder = random_encoder(Encoder, n_layers, norm_first)
-        for shape in [(5, 6), (2, 3, 6)]:
-            x = normal(*shape, seed=4) * 2 + 1
-            what = f"stream_rms(encoder, x), {n_layers} blocks, norm_first={norm_first}, x of shape {shape},"
-            check_close(stream_rms(encoder, x), sizes(encoder, x), what=what)
+        x = normal(*shape, seed=4) * 2 + 1
+        what = f"stream_rms(encoder, x), {n_layers} blocks, norm_first={norm_first}, x of shape {shape},"
+        check_close(stream_rms(encoder, x), sizes(encoder, x), what=what)
 
 
 @test_case(
