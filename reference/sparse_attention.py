@@ -368,7 +368,7 @@ show(masked_by_hand, needs="q1 and q2")
 # **How it is judged.** First by values and gradients, equal to those of the full matrix. Then with $w$ and $s$
 # near $\sqrt n$ and $d = d_v = 2$, by three counts. The largest tensor that any operator makes may hold
 # $10\, n \sqrt n$ numbers. Matrix products may take $40\, n \sqrt n\, d$ operations. And all numbers that are written
-# on the way may grow tenfold from $n = 1024$ to $4096$: $n \sqrt n$ grows by 8, $n^2$ by 16. A plain solution stays well
+# on the way may grow tenfold from $n = 1024$ to $4096$: $n \sqrt n$ grows by 8, $n^2$ by 16. A plain solution stays
 # below. Run time is shown in q6, and never graded.
 #
 # <details><summary>Hint: one softmax over two parts</summary>

@@ -640,7 +640,7 @@ def most_hops(n, step, stride):
     "q5",
     replaces="layers_needed",
     name="two layers in every case",
-    hint="Two are enough if the window reaches from one stride to the next. What if it is shorter, or holds everything?",
+    hint="Two are enough if the window reaches from one stride to the next. And if it is shorter, or holds everything?",
 )
 def always_two(n, window, stride):
     check_layers(n, window, stride)

@@ -162,8 +162,8 @@ def test_float32(sparse_attention):
             check_close(found, expected, tolerance=1e-4, what=f"{CALL} with scores of +-150")
 
 
-# In units of n sqrt(n), times d for products, with window and stride near sqrt(n) and d = d_v = 2. Blocks, gathered keys,
-# diagonals, rows and lists of pairs make tensors of 0.1 to 3.9 such units and take 0 to 12 in products (measured). At
+# In units of n sqrt(n), times d for products, with window and stride near sqrt(n) and d = d_v = 2. Blocks, gathered
+# keys, diagonals, rows and lists of pairs make tensors of 0.1 to 3.9 units and take 0 to 12 in products (measured). At
 # n = 1024 the full matrix has 32, half of it 16; its products take 128 or 64, and three times that with the way back.
 MOST_NUMBERS = 10
 MOST_OPERATIONS = 40

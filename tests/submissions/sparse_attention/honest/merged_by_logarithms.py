@@ -52,12 +52,7 @@ def partial(logits, values):
     total = exponentials.sum(-1, keepdim=True)
     empty = total == 0
     total = torch.where(empty, 1.0, total)
-    out = (
-        (exponentials.unsqueeze(-2) @ values).squeeze(-2)
-        if values.ndim > logits.ndim
-        else exponentials @ values
-    )
-    return out / total, torch.where(empty, -1e30, top + total.log())
+    return exponentials @ values / total, torch.where(empty, -1e30, top + total.log())
 
 
 def windows(x, window):
@@ -84,8 +79,9 @@ def sparse_attention(q, k, v, window, stride):
     window, stride, q = min(window, n), min(stride, n), q / q.shape[-1] ** 0.5
     place = torch.arange(n)
     before = place[:, None] - window + 1 + torch.arange(window) < 0
-    near = (windows(k, window) @ q.unsqueeze(-1)).squeeze(-1).masked_fill(before, float("-inf"))
-    near_out, near_log = partial(near, windows(v, window))
+    near = q.unsqueeze(-2) @ windows(k, window).mT  # (..., n, 1, window): each position is a matrix of one row
+    near = near.masked_fill(before.unsqueeze(-2), float("-inf"))
+    near_out, near_log = (part.squeeze(-2) for part in partial(near, windows(v, window)))
     row = torch.arange(-(-n // stride))
     too_near = (row[:, None] - row) * stride < window
     far = columns(q, stride) @ columns(k, stride).mT
