@@ -302,8 +302,13 @@ def new(slug: str, title: str) -> None:
     click.echo(f"Try it: autograder validate {slug}. How to go on: docs/authoring.md")
 
 
-@main.command()
-@click.argument("slug", nargs=-1)
+@main.command(
+    epilog=examples(
+        "autograder validate layer_norm",
+        "autograder validate --quick       # a sample of everything",
+    )
+)
+@click.argument("slug", nargs=-1, shell_complete=complete_slug)
 @click.option("--seeds", type=click.IntRange(min=0), default=0, help="Run each suite under so many seeds.")
 @click.option(
     "--json", "json_", type=click.Path(path_type=Path, dir_okay=False), help="Write everything here."
@@ -317,9 +322,9 @@ def new(slug: str, title: str) -> None:
 @click.option("--again", is_flag=True, help="Do everything again, whatever is known from before.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Judges side by side  [default: what fits]")
 def validate(slug: tuple[str, ...], only: tuple[str, ...], json_: Path | None, **chosen: Any) -> None:
-    """Examine the suites of SLUG..., or of all assignments, through the real grader.
+    """Examine the tests themselves, through the real grader.
 
-    What is known from before is kept in build/validate and not done again, unless what it rests on has changed.
+    Those of SLUG..., or of all assignments. What is known from before is kept in build/validate and not done again, unless what it rests on has changed.
     Exit code 1: there is something to mend; it is listed below the table.
     """
     from autograder.sandbox.launch import become_judge
