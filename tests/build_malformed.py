@@ -1,7 +1,7 @@
 """Submissions that are no proper files: broken, enormous, misnamed, booby-trapped.
 
-They are made here, for most are too large to keep. Each is the content of a file, or a mapping of them: a folder. Their verdicts stand in
-tests/submissions/attention/malformed/verdicts.toml.
+They are made here, for most are too large to keep. Each is the content of a file, or a mapping of them: a folder. Their
+verdicts stand in tests/submissions/attention/malformed/verdicts.toml.
 """
 
 from __future__ import annotations
@@ -170,7 +170,5 @@ def _names() -> dict[str, Content]:
         "empty_folder": {},
         "\x1b[2J\x1b]0;title\x07.py": right,
         '=HYPERLINK(1)\n,"x",<b>.py': right,
-        "Twin.py": right,
-        "twin.py": right,
         "n" * 240 + ".py": right,
     }

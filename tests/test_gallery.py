@@ -8,6 +8,8 @@ as root and once as an ordinary user. A verdict in that folder's verdicts.toml s
     loses    the scores of the questions that lose points ("all": each is 0); the others keep theirs
     says     phrases of the feedback: what an honest student who did this by accident is told
     quiet    no cell stopped with an error
+    flagged  what staff is told that the code reaches for: of an attack that hides what only the student's own process
+             can know, namely which of the library's functions ran
 
 The batch runs on a copy of the assignment with shorter limits, for a loop without end costs its limit twice.
 """
@@ -81,7 +83,7 @@ FAULTS = {
     """,
 }
 
-LIMITS = {"call_seconds": 4, "cell_seconds": 8, "total_seconds": 60, "memory_mb": 384}
+LIMITS = {"call_seconds": 6, "cell_seconds": 6, "total_seconds": 60, "memory_mb": 640}
 BATCH_SECONDS = 600  # measured: 75 s on two idle cores
 PEAK_MB = 1400  # of any process of the batch; measured: 0.7 GB, a judge that reads a notebook of 65 MB
 LOOT = re.compile(r"LOOT\[[^\]]+\]")
@@ -136,12 +138,12 @@ class Place:
 
     def __init__(self, folder: Path, python: str, path: str, uid: int | None) -> None:
         self.folder, self._python, self._path, self._uid = folder, python, path, uid
-        self.home = folder / "home"
+        self.home, self.temporary = folder / "home", folder / "home" / "tmp"
         self.seconds = self.peak_mb = 0.0
 
     def give(self) -> None:
         """Makes everything in the folder the user's own."""
-        self.home.mkdir()
+        self.temporary.mkdir(parents=True)
         if self._uid is not None:
             for path in (self.folder, *self.folder.rglob("*")):
                 os.chown(path, self._uid, self._uid, follow_symlinks=False)
@@ -164,7 +166,7 @@ class Place:
             who = {"user": self._uid, "group": self._uid, "extra_groups": []}
             os.chown(output.parent, self._uid, self._uid)
         environment = {
-            "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(self.home), "TMPDIR": str(self.home),
+            "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(self.home), "TMPDIR": str(self.temporary),
             "PYTHONPATH": self._path, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "TOKEN": "secret",
         }  # fmt: skip
         started = time.monotonic()
@@ -182,7 +184,7 @@ class Traces:
     """What is to be found on the machine beside what the command was asked for."""
 
     def __init__(self, home: Path) -> None:
-        self.temporary = {path.name for path in home.iterdir() if not path.name.startswith("tmp")}
+        self.temporary = {path.name for path in (home / "tmp").iterdir()}
         self.shared = set(os.listdir("/dev/shm"))
         self.kernel = {kind: _lines(f"/proc/sysvipc/{kind}") for kind in ("shm", "sem", "msg")}
         self.sockets = {line for line in _lines("/proc/net/unix") if MARK in line}
@@ -302,6 +304,8 @@ def test_verdict(graded: Class, name: str):
     assert graded.status(name) == verdict.get("status", "graded"), text
     assert graded.lost(name) == (dict.fromkeys(POINTS, 0) if loses == "all" else loses), text
     assert not LOOT.search(text), LOOT.findall(text)
+    if "flagged" in verdict:
+        assert verdict["flagged"] in (graded.output / "report" / "index.html").read_text(encoding="utf-8")
     if verdict.get("quiet"):
         assert "stopped with an error" not in text
     for phrase in verdict.get("says", []):

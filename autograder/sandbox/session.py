@@ -256,9 +256,9 @@ class Session:
         except Overused:
             self.kill()
             raise
-        except (
-            StudentError
-        ):  # an EOFError or a TimeoutError of the student's own says nothing about the child
+        except StudentError as error:  # its EOFError or TimeoutError says nothing about the child
+            if _is_full(error):
+                self.kill()  # what filled the memory may be kept there, and is not to cost other questions
             raise
         except TimeoutError:
             self.kill()
@@ -343,6 +343,11 @@ def _cell_error(number: int, error: dict[str, Any]) -> CellError:
     line = error.get("line")
     kind, text, trace = _texts(error)
     return CellError(number, line if type(line) is int else None, kind[:100], text, trace)
+
+
+def _is_full(error: StudentError) -> bool:
+    """Whether the student's code ran out of memory: Python's own, or torch's."""
+    return error.kind == "MemoryError" or "can't allocate memory" in error.text
 
 
 def _texts(error: dict[str, Any]) -> Iterator[str]:

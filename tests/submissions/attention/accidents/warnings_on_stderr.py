@@ -13,7 +13,3 @@ def attention_weights_vjp(q, k, grad_weights):
     logging.getLogger("mine").error("nothing went wrong")
     sys.stderr.write("0 errors\n")
     return right_weights_vjp(q, k, grad_weights)
-
-
-warnings.filterwarnings("error")
-warnings.warn("this one stops the last cell", UserWarning, stacklevel=1)

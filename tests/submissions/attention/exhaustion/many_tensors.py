@@ -1,4 +1,4 @@
-"""Returns a hundred thousand tensors."""
+"""Returns thirty thousand tensors."""
 
 import torch
 
@@ -6,4 +6,4 @@ from right import *
 
 
 def attention_weights_vjp(q, k, grad_weights):
-    return [torch.zeros(()) for _ in range(100_000)]
+    return [torch.zeros(()) for _ in range(30_000)]
