@@ -1,7 +1,6 @@
 """Each layer closes what it says, honest code runs without any one of them, and `doctor` tells what is missing."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from autograder.sandbox import doctor, landlock, layers, linux
 from autograder.sandbox.errors import StudentFailure
 from autograder.sandbox.host import Sandbox
 from autograder.sandbox.layers import LAYERS, active
+from tests.sandbox.aims import aims
 
 HONEST = """
 import os, random, tempfile, threading
@@ -119,24 +119,8 @@ def test_notebooks_run_where_nothing_can_be_written(sandbox: Sandbox, held_by, s
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[dict[str, object]]:
     """What attacks aim at: a readable file, one of another user, a folder, a process of this user without powers."""
-    tmp_path.chmod(0o755)
-    readable, private = tmp_path / "reference.py", tmp_path / "others.py"
-    readable.write_text("the solution")
-    private.write_text("another submission")
-    private.chmod(0o600)
-    if os.getuid() == 0:
-        os.chown(private, 12345, 12345)
-    victim = subprocess.Popen(
-        [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"],
-        stdout=subprocess.PIPE,
-        preexec_fn=linux.drop_capabilities if os.getuid() == 0 else None,
-    )
-    assert victim.stdout is not None
-    victim.stdout.readline()
-    yield {"readable": str(readable), "private": str(private), "folder": str(tmp_path), "pid": victim.pid}
-    victim.kill()
-    victim.wait()
-    victim.stdout.close()
+    with aims(tmp_path) as aim:
+        yield aim
 
 
 # layer, what is tried, its code (it raises when it is refused)
