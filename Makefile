@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TORCH := $(shell grep '^torch==' constraints.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 
-.PHONY: install demo test check kit bench clean
+.PHONY: install demo test check kit validate bench clean
 
 install: $(STAMP)
 
@@ -39,6 +39,9 @@ check: install
 
 kit: install
 	$(BIN)/autograder kit
+
+validate: install
+	$(BIN)/autograder validate
 
 bench: install
 	$(BIN)/python benchmarks/throughput.py

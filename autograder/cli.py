@@ -319,6 +319,11 @@ def new(slug: str, title: str) -> None:
 @click.option(
     "--quick", is_flag=True, help="A sample of each examination: what is worth its time on every change."
 )
+@click.option(
+    "--since",
+    metavar="COMMIT",
+    help="With --quick: in full what changed since COMMIT was left, or since the last change (auto).",
+)
 @click.option("--again", is_flag=True, help="Do everything again, whatever is known from before.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Judges side by side  [default: what fits]")
 def validate(slug: tuple[str, ...], only: tuple[str, ...], json_: Path | None, **chosen: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from autograder.sandbox.errors import SandboxError
 from autograder.sandbox.host import remove_abandoned
 from autograder.sandbox.judges import Judges
 from autograder.validate import table
+from autograder.validate.changes import changed
 from autograder.validate.crew import Crew
 from autograder.validate.examinations import EXAMINATIONS
 from autograder.validate.kept import Kept
@@ -37,6 +38,7 @@ def main(
     only: list[str],
     seeds: int,
     quick: bool,
+    since: str | None,
     json: str | None,
     jobs: int | None,
     again: bool,
@@ -53,8 +55,10 @@ def main(
         return USAGE
     try:
         examinations = [e for e in EXAMINATIONS if not only or e.name in only]
-        assignments = [load(slug) for slug in slugs]
-        run = Run(assignments, examinations, Options(seeds, quick), find_root() / CACHE, console, again)
+        assignments, root = [load(slug) for slug in slugs], find_root()
+        in_full = changed(root, since, console) if since else set()
+        options = {slug: Options(seeds, quick and slug not in in_full) for slug in slugs}
+        run = Run(assignments, examinations, options, root / CACHE, console, again)
         run.do(control, jobs)
         report = run.report()
         table.show(report)
@@ -73,7 +77,7 @@ class Run:
     Args:
         assignments: those to be examined.
         examinations: how.
-        options: what was asked for.
+        options: what was asked for, by assignment.
         cache: the folder for what is known already.
         console: for progress.
         again: whether everything is done again.
@@ -85,7 +89,7 @@ class Run:
 
     assignments: Sequence[Assignment]
     examinations: Sequence[Examination]
-    options: Options
+    options: Mapping[str, Options]
     cache: Path
     console: Console
     again: bool = False
@@ -105,7 +109,7 @@ class Run:
     def _pieces(self) -> Iterator[tuple[Piece, Examination]]:
         for assignment in self.assignments:
             for examination in self.examinations:
-                if names := examination.pieces(assignment, self.options):
+                if names := examination.pieces(assignment, self.options[assignment.slug]):
                     key = examination.key(assignment)
                     for name in names:
                         yield Piece(assignment.slug, examination.name, name, key), examination
@@ -163,9 +167,10 @@ class Run:
         self, assignment: Assignment, examination: Examination, outcomes: dict[str, Outcome]
     ) -> Verdict:
         """In the order of the pieces, whenever they were done."""
-        names = [name for name in examination.pieces(assignment, self.options) if name in outcomes]
+        options = self.options[assignment.slug]
+        names = [name for name in examination.pieces(assignment, options) if name in outcomes]
         values: dict[str, Any] = {name: outcomes[name].value for name in names if not outcomes[name].problem}
-        verdict = examination.conclude(assignment, values, self.options)
+        verdict = examination.conclude(assignment, values, options)
         for name in names:
             if problem := outcomes[name].problem:
                 verdict.error(f"{name} could not be examined: {problem}")
