@@ -192,6 +192,8 @@ def test_batch_and_sizes(causal_attention):
     found = causal_attention(q[:, :1], k[:, :1], v[:, :1])
     check_close(found, v[:, :1], what=f"{CALL} with one position")
     check_shape(causal_attention(q[:, :0], k[:, :0], v[:, :0]), (2, 0, 1), what=f"{CALL} with no position")
+    found = causal_attention(q[..., :1], k[..., :1], v)
+    check_close(found, library(q[..., :1], k[..., :1], v), what=f"{CALL} with d = 1")
     check_shape(causal_attention(q[:0], k[:0], v[:0]), (0, 4, 1), what=f"{CALL} with an empty batch")
 
 
@@ -211,7 +213,11 @@ def test_bad_arguments(causal_attention):
         "queries of width 4 and keys of width 5": (q[..., :4], k, v),
         "a width of 0": (q[..., :0], k[..., :0], v),
         "q of one dimension": (q[0, 0], k, v),
+        "k of one dimension": (q, k[0, 0], v),
+        "v of one dimension": (q, k, v[0, 0]),
         "leading dimensions 2 and 3": (q, torch.cat([k, k[:1]]), v),
+        "leading dimensions (2, 1) and (3, 1)": (q[:, None], k[[0, 1, 1], None], v[[0, 1, 1], None]),
+        "leading dimensions (2, 1) and (3, 1) of v": (q[:, None], k[:, None], v[[0, 1, 1], None]),
     }
     for text, arguments in refused.items():
         check_raises(ValueError, causal_attention, *arguments, what=f"{CALL} with {text}")

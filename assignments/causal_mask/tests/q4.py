@@ -153,6 +153,9 @@ def test_bad_arguments(decode_step):
         "a query of width 4 and keys of width 5": (q_t[..., :4], k, v),
         "leading dimensions 2 and 3": (q_t, torch.cat([k, k[:1]]), v),
         "q_t of one dimension": (q_t[0, 0], k, v),
+        "k_cache of one dimension": (q_t, k[0, 0], v),
+        "v_cache of one dimension": (q_t, k, v[0, 0]),
+        "leading dimensions 2 and 3 of v_cache": (q_t, k, v[[0, 1, 1]]),
     }
     for text, arguments in refused.items():
         check_raises(ValueError, decode_step, *arguments, what=f"{CALL} with {text}")

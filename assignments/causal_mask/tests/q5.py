@@ -3,6 +3,7 @@
 import math
 import time
 
+import torch
 from otter.test_files import test_case
 from torch.overrides import TorchFunctionMode
 
@@ -193,7 +194,18 @@ def test_real_times(time_attention):
     hidden=True,
     failure_message="Both functions must work on q, k and v of length n and width d.",
 )
-def test_growth(time_attention):
+def test_growth(time_attention, causal_attention):
+    # As much arithmetic at least as in one call with these sizes; an attention without matrix products has none that is
+    # counted.
+    q = torch.randn(1, 1, 64, 8, generator=torch.Generator().manual_seed(0))
+    with Work() as one:
+        causal_attention(q, q, q)
+    with Work() as timing:
+        time_attention(64, 8, 1)
+    assert timing.flops >= one.flops, (
+        f"time_attention(64, 8, 1) did {timing.flops} floating-point operations, but causal_attention alone needs "
+        f"{one.flops} for q, k and v of length 64 and width 8."
+    )
     # 16000 times as many scores; measured: 20 times the time or more for both, on an idle machine. On a busy one a
     # short reading may be interrupted for longer than a long one takes, so the shortest of up to five tries counts.
     # Any growth passes, and times that were made up do not grow.

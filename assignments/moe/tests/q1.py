@@ -151,5 +151,7 @@ def test_bad_arguments(gate):
         check_raises(ValueError, gate, x, W_g, top_k, what=f"gate(x, W_g, top_k={top_k}) with 5 experts")
     check_raises(ValueError, gate, x, W_g[:2], what=f"{CALL} with x (4, 3) and W_g (2, 5)")
     check_raises(ValueError, gate, x, W_g[0], what=f"{CALL} with x (4, 3) and W_g (5,)")
+    check_raises(ValueError, gate, x, W_g[:, 0], what=f"{CALL} with x (4, 3) and W_g (3,)")
+    check_raises(ValueError, gate, x, W_g.expand(3, 3, 5), what=f"{CALL} with x (4, 3) and W_g (3, 3, 5)")
     check_raises(ValueError, gate, x, W_g[:, :0], what=f"{CALL} with x (4, 3) and W_g (3, 0)")
     check_raises(ValueError, gate, x[0, 0], W_g[:1], what=f"{CALL} with an x without dimensions")

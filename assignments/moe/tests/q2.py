@@ -159,13 +159,19 @@ def test_gradients(MoE):
 
 
 @test_case(
-    name="float32, no rows, one expert, a batch; x left alone",
+    name="float32, no rows, one expert, a batch; x left alone; how W_g starts",
     points=1,
     hidden=True,
     failure_message="The output has the dtype of x. Rows are independent of each other, there may be none, and one "
     "expert alone has the weight 1.",
 )
 def test_float32_and_sizes(MoE):
+    deviation = MoE(64, 2, 32).W_g.std().item()
+    # 2048 numbers: the measured deviation is off by 2 % (one sigma), far from a factor of 1.6
+    assert 0.08 < deviation < 0.2, (
+        "The numbers in W_g of MoE(d_model=64, d_ff=2, n_experts=32) start with a standard deviation of"
+        f" {deviation:.3g}, but 1/sqrt(64) = 0.125 was expected."
+    )
     model, x = MoE(3, 5, 4, 2).float(), normal(6, 3, seed=7, dtype=torch.float32)
     before, what = x.clone(), "MoE(3, 5, n_experts=4, top_k=2)(x)"
     whole = model(x)

@@ -91,6 +91,8 @@ def test_float32_and_sizes(load_balancing_loss):
     check_close(found, oracle(p, assignments), tolerance=1e-5, what=f"{CALL} in float32")
     one = load_balancing_loss(p[:1], assignments[:1])
     check_close(one, 4 * p[0, 0], tolerance=1e-5, what=f"{CALL} with one token")
+    one = load_balancing_loss(p[0], assignments[0])
+    check_close(one, 4 * p[0, 0], tolerance=1e-5, what=f"{CALL} with one token and no leading dimension")
     single = load_balancing_loss(torch.ones(3, 1), torch.zeros(3, dtype=torch.long))
     check_close(single, torch.tensor(1.0), tolerance=1e-5, what=f"{CALL} with one expert")
 

@@ -58,10 +58,18 @@ def test_plot(plot_regions):
     name="load of any shape",
     points=2,
     hidden=True,
-    failure_message="All entries of assignments count, in any shape; the result sums to 1 and has n_experts entries. "
-    "Wrong arguments raise ValueError.",
+    failure_message="All entries of assignments count, in any shape; the result sums to 1, has n_experts entries and "
+    "torch's default dtype. Wrong arguments raise ValueError.",
 )
 def test_load_shapes(expert_load):
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = expert_load(torch.tensor([0, 1, 0]), 2)
+    finally:
+        torch.set_default_dtype(default)
+    expected = torch.tensor([2 / 3, 1 / 3], dtype=torch.float64)
+    check_close(found, expected, what=f"{LOAD} while the default dtype is float64")
     assignments = torch.tensor([[[0, 1], [1, 3]], [[3, 3], [0, 3]]])
     before = assignments.clone()
     expected = torch.tensor([0.25, 0.25, 0.0, 0.5, 0.0])
@@ -69,6 +77,7 @@ def test_load_shapes(expert_load):
     check_unchanged(before.double(), assignments.double(), what=f"assignments in {LOAD}")
     check_close(expert_load(torch.tensor([0]), 1), torch.ones(1), tolerance=1e-6, what=LOAD)
     check_raises(ValueError, expert_load, assignments, 3, what=f"{LOAD} with the index 3 and 3 experts")
+    check_raises(ValueError, expert_load, assignments - 1, 5, what=f"{LOAD} with the index -1")
     check_raises(ValueError, expert_load, assignments, 0, what=f"{LOAD} with no experts")
     check_raises(ValueError, expert_load, assignments[:0], 4, what=f"{LOAD} with no rows")
     check_raises(
@@ -81,7 +90,7 @@ def test_load_shapes(expert_load):
     points=2,
     hidden=True,
     failure_message="Row 0 of assignments has the smallest y and belongs at the bottom; extent gives the borders; the "
-    "image holds the assignments themselves.",
+    "image holds the assignments themselves. Axes that are given are drawn into and returned.",
 )
 def test_plot_orientation(plot_regions):
     assignments = torch.tensor([[0, 1, 1], [2, 3, 1]])
@@ -101,6 +110,16 @@ def test_plot_orientation(plot_regions):
         f"In {PLOT}, from the bottom up, the image shows {rows}, not {assignments.tolist()}."
     )
     assert ax.get_ylim()[0] < ax.get_ylim()[1], f"In {PLOT}, y does not grow upwards."
+    given = ax.figure.add_axes([0.1, 0.1, 0.3, 0.3])
+    given.set_gid("given")
+    found = plot_regions(assignments, (-2.0, 1.0, 0.0, 4.0), given)
+    close_figures()
+    assert found.get_gid() == "given", (
+        "plot_regions(assignments, extent, ax) returned other axes than it was given."
+    )
+    assert len(given.get_images()) == 1, (
+        "plot_regions(assignments, extent, ax) must draw into the axes given."
+    )
     check_raises(
         ValueError,
         plot_regions,

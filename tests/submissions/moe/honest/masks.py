@@ -76,7 +76,7 @@ def load_balancing_loss(gate_probabilities, assignments):
 
 def expert_load(assignments, n_experts):
     check_tokens(assignments, n_experts)
-    return torch.stack([(assignments == e).float().mean() for e in range(n_experts)])
+    return torch.stack([(assignments == e).to(torch.get_default_dtype()).mean() for e in range(n_experts)])
 
 
 def plot_regions(assignments, extent, ax=None):

@@ -89,9 +89,8 @@ def load_balancing_loss(gate_probabilities, assignments):
 
 def expert_load(assignments, n_experts):
     check_tokens(assignments, n_experts)
-    return (
-        torch.histc(assignments.float(), bins=n_experts, min=-0.5, max=n_experts - 0.5) / assignments.numel()
-    )
+    numbers = assignments.to(torch.get_default_dtype())
+    return torch.histc(numbers, bins=n_experts, min=-0.5, max=n_experts - 0.5) / assignments.numel()
 
 
 def plot_regions(assignments, extent, ax=None):
