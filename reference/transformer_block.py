@@ -479,32 +479,35 @@ show(geometry_by_hand, needs="q1 and q2")
 # %% tags=["otter_ignore"]
 def one_sphere_in_one_plane() -> Figure:
     """Points in three dimensions, their projection onto the plane, and the circle of radius sqrt(3)."""
-    points = torch.randn(150, 3, generator=torch.Generator().manual_seed(0)) * 1.2
-    points = points + torch.tensor([0.3, 0.0, 0.9])
+    points = torch.randn(150, 3, generator=torch.Generator().manual_seed(0)) * 0.9
+    points = points.clamp(-2, 2) + torch.tensor([0.3, 0.0, 0.7])
     stages = [("$x$", points), ("center: onto a plane", center(points)),
               ("to_sphere: onto a circle", to_sphere(center(points)))]  # fmt: skip
     across = torch.tensor([[1.0, -1.0, 0.0], [1.0, 1.0, -2.0]]) / torch.tensor([[2.0], [6.0]]).sqrt()
-    corners = 3.2 * torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]) @ across
-    figure = plt.figure(figsize=(12, 4.2), layout="constrained")
+    angles = torch.atan2(*(points @ across.T).T).numpy()  # within the plane, the same in all three pictures
+    corners = 2.4 * torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]) @ across
+    figure = plt.figure(figsize=(12, 4.2))
     for place, (title, values) in enumerate(stages):
         ax = figure.add_subplot(1, 3, place + 1, projection="3d")
         ax.plot_trisurf(*corners.T.numpy(), triangles=[[0, 1, 2], [0, 2, 3]], color="tab:blue", alpha=0.12)
-        ax.scatter(*values.T.numpy(), c=points[:, 0].numpy(), cmap="viridis", s=14, depthshade=False)
+        ax.scatter(*values.T.numpy(), c=angles, cmap="hsv", s=14, depthshade=False)
         ax.quiver(0, 0, 0, 1.7, 1.7, 1.7, color="tab:red", arrow_length_ratio=0.12)
         ax.text(1.9, 1.9, 1.9, "$\\mathbf{1}$", color="tab:red")
-        ax.set(title=title, xlim=(-3, 3), ylim=(-3, 3), zlim=(-3, 3), box_aspect=(1, 1, 1))
+        ax.set_title(title, y=0.98)
+        ax.set(xlim=(-3, 3), ylim=(-3, 3), zlim=(-3, 3), box_aspect=(1, 1, 1))
         ax.set(xticks=[-2, 0, 2], yticks=[-2, 0, 2], zticks=[-2, 0, 2])
         ax.view_init(elev=18, azim=-20)
+    figure.subplots_adjust(left=0.02, right=0.97, top=0.95, bottom=0.04, wspace=0.08)
     return figure
 
 
 draw(one_sphere_in_one_plane, needs="q2")
 
 # %% [markdown]
-# In three dimensions the "sphere in a hyperplane" is a circle, of radius $\sqrt 3$. Colours show the first
-# coordinate of $x$: the order around the circle survives, the distance from it does not. With $\gamma$ and
-# $\beta$ the circle becomes an ellipse somewhere else. With $\varepsilon > 0$ vectors end a little inside:
-# those with $v \gg \varepsilon$ hardly, those with $v \ll \varepsilon$ stay near 0.
+# In three dimensions the "sphere in a hyperplane" is a circle, of radius $\sqrt 3$. Colours show the angle
+# within the plane: it survives, while the height above the plane and the distance from the centre do not. With
+# $\gamma$ and $\beta$ the circle becomes an ellipse somewhere else. With $\varepsilon > 0$ vectors end a
+# little inside: those with $v \gg \varepsilon$ hardly, those with $v \ll \varepsilon$ stay near 0.
 
 # %% [markdown] tags=["w1"]
 # ## w1 · The gradient of LayerNorm, on paper
@@ -874,8 +877,8 @@ class TransformerBlock(nn.Module):
     """A transformer encoder block: self-attention, then a feed-forward network, each in a residual connection.
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", sections 3.1 and 5.4; pre-norm: Xiong et al. 2020. Equal
-    to torch.nn.TransformerEncoderLayer given the same weights, without calling it, its attention, or a norm or a
-    dropout of the library.
+    to torch.nn.TransformerEncoderLayer given the same weights, without calling it, nn.MultiheadAttention, or a norm or
+    a dropout of the library.
 
     Args:
         d_model: width of input and output, at least 1.
@@ -1233,10 +1236,30 @@ def why_warm_up() -> Figure:
     )
     right.set(xlabel="number of blocks $L$", title="gradient norm of the last block")
     right.set_xticks(depths, [str(depth) for depth in depths])
+    right.set_yticks([0.05, 0.1, 0.2], ["0.05", "0.1", "0.2"])
     right.minorticks_off()
-    for ax in (left, middle, right):
-        ax.legend()
+    middle.legend()
+    right.legend()
+    left.legend(loc="upper right", fontsize="small")
+    left.set_ylim(0.03, 2)
     return figure
 
 
 draw(why_warm_up, needs="q1, q6, q7 and q8")
+
+# %% [markdown]
+# **Right**, the sharpest of the three: the gradient of the last block, against the number of blocks. In
+# pre-norm it falls like $1/\sqrt L$, as w2 says; in post-norm it does not depend on $L$ at all. **Middle**,
+# the reason: the stream of pre-norm grows with every block (roughly like $\sqrt{1 + l \sigma^2}$), and the last norm
+# divides the gradient by its size. Post-norm is brought back to 1 after every addition. **Left**, all blocks:
+# in a post-norm network of 32 blocks *every* gradient is as large as in one of 8, or larger, so that the same
+# learning rate moves the function four times as far. This is what warm-up is for: small steps until the
+# network has left this region. In pre-norm, a later block has a smaller gradient, and a deeper network does
+# not need smaller steps.
+#
+# You may have read that post-norm gradients *vanish* on their way to the first block. Look at the left panel
+# again: at the start of training, here, they do not. What w2 found to fall off exponentially is one term of
+# many, and the others make up for it. A sentence about gradients is worth measuring.
+#
+# **Where to go from here.** Initialise `W_2` and `W_O` smaller by $1/\sqrt{L}$, as GPT-2 does, and draw the figure
+# again: which panel changes? Or train both forms on a task of your own, with and without a warm-up.

@@ -132,3 +132,123 @@ def test_misconception(grade, misconception):
     like = "exactly like" if misconception.replayed else "like"
     assert f"Your `{misconception.replaces}` behaves {like} {misconception.name}." in told
     assert f"Hint: {misconception.hint}" in told
+
+
+SHARED = """
+class Encoder(Encoder):
+    def __init__(self, n_layers, *options, **more):
+        super().__init__(n_layers, *options, **more)
+        self.blocks = nn.ModuleList([self.blocks[0]] * n_layers)
+"""
+
+
+def test_one_block_in_every_place(grade):
+    """A list of n times the same block is named, although no call can tell it from another layout."""
+    result = grade("shared.py", right_but(SHARED))
+    assert set(lost(result)) == {
+        "q7",
+        "q8",
+    }  # there are fewer matrices than blocks, so q8 has nothing to measure
+    assert result["extra_data"]["diagnoses"]["q7"] == "SharedBlocks"
+
+
+LIBRARY = {
+    "q1 by F.layer_norm": (
+        "q1",
+        "def layer_norm(x, weight=None, bias=None, eps=1e-5):\n    return nn.functional.layer_norm(x, x.shape[-1:], weight, bias, eps)",
+    ),
+    "q1 by the operator": (
+        "q1",
+        "def layer_norm(x, weight=None, bias=None, eps=1e-5):\n    return torch.ops.aten.layer_norm(x, x.shape[-1:], weight, bias, eps)",
+    ),
+    "q1 by group_norm": (
+        "q1",
+        "def layer_norm(x, weight=None, bias=None, eps=1e-5):\n    return nn.functional.group_norm(x.reshape(-1, x.shape[-1]), 1, weight, bias, eps).reshape(x.shape)",
+    ),
+    "q1 by nn.LayerNorm": ("q1", "LayerNorm = nn.LayerNorm"),
+    "q2 by autograd": (
+        "q2",
+        "def layer_norm_jacobian(x):\n    return torch.autograd.functional.jacobian(lambda t: to_sphere(center(t)), x)",
+    ),
+    "q2 by torch.func": (
+        "q2",
+        "def layer_norm_jacobian(x):\n    return torch.func.jacrev(lambda t: to_sphere(center(t)))(x)",
+    ),
+    "q3 by autograd": (
+        "q3",
+        "def layer_norm_vjp(x, weight, grad_output, eps=1e-5):\n    leaves = [x.detach().requires_grad_(), weight.detach().requires_grad_(), torch.zeros_like(weight).requires_grad_()]\n    return torch.autograd.grad((layer_norm(*leaves, eps) * grad_output).sum(), leaves)",
+    ),
+    "q3 by the operator": (
+        "q3",
+        "def layer_norm_vjp(x, weight, grad_output, eps=1e-5):\n    shape = x.shape[-1:]\n    _, mean, rstd = torch.ops.aten.native_layer_norm(x, shape, weight, None, eps)\n    return torch.ops.aten.native_layer_norm_backward(grad_output, x, shape, mean, rstd, weight, torch.zeros_like(weight), [True] * 3)",
+    ),
+    "q4 by F.dropout": (
+        "q4",
+        "def dropout(x, p=0.1, training=True, generator=None):\n    return nn.functional.dropout(x, p, training)",
+    ),
+    "q4 by nn.Dropout": ("q4", "Dropout = nn.Dropout"),
+    "q4 by the operator": (
+        "q4",
+        "def dropout(x, p=0.1, training=True, generator=None):\n    return torch.native_dropout(x, p, training)[0]",
+    ),
+    "q6 by nn.MultiheadAttention": (
+        "q6",
+        "class TransformerBlock(TransformerBlock):\n    def forward(self, x, mask=None):\n        nn.MultiheadAttention(2, 1)(*[torch.ones(1, 2)] * 3)\n        return super().forward(x, mask)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LIBRARY)
+def test_library_answers_earn_nothing(grade, case):
+    """The question that forbids it earns 0 and says so; the others keep their points."""
+    question, code = LIBRARY[case]
+    result = grade("library.py", right_but(code))
+    assert result["extra_data"]["questions"][question] == 0, text(result, question)
+    assert "to be written from scratch" in text(result, question)
+    # whatever calls a forbidden function runs what it must not, too
+    allowed = {"q1": {"q1", "q3", "q6", "q7"}, "q4": {"q4", "q6", "q7"}, "q6": {"q6", "q7"}}
+    assert set(lost(result)) <= allowed.get(question, {question})
+
+
+EMPTY = """
+def layer_norm(x, weight=None, bias=None, eps=1e-5): {0}
+center = to_sphere = layer_norm
+def layer_norm_jacobian(x): {1}
+def layer_norm_vjp(x, weight, grad_output, eps=1e-5): {2}
+def dropout(x, p=0.1, training=True, generator=None): {0}
+def residual(x, sublayer, norm, norm_first=True): {0}
+def gradient_norms(encoder, x, target): {3}
+def stream_rms(encoder, x): {3}
+for kind in (LayerNorm, Dropout, TransformerBlock, Encoder):
+    kind.forward = lambda self, x, mask=None: layer_norm(x)
+"""
+WITHOUT_CONTENT = {
+    "the input": ("return x.clone()", "return torch.eye(x.shape[-1], dtype=x.dtype)", "return grad_output, weight, grad_output", "return torch.ones(3)", 9),
+    "zeros": ("return 0 * x", "return 0 * x", "return 0 * x, 0 * weight, 0 * weight", "return torch.zeros(3)", 7),
+    "NaN": ("return x * math.nan", "return x * math.nan", "return x * math.nan, weight, weight", "return torch.full((3,), math.nan)", 6),
+    "refusals": (*["raise ValueError('no')"] * 4, 6),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITHOUT_CONTENT)
+def test_answers_without_content(grade, name):
+    """What knows nothing of the question earns little: the points for parameters, shapes and modes."""
+    *answers, at_most = WITHOUT_CONTENT[name]
+    result = grade("empty.py", right_but(EMPTY.format(*answers)))
+    assert result["extra_data"]["status"] == "graded"
+    assert result["score"] <= at_most, result["extra_data"]["questions"]
+
+
+@pytest.mark.slow
+def test_notebook_runs_from_top_to_bottom(tmp_path):
+    """The solution as a notebook, with all figures."""
+    import jupytext
+
+    book = jupytext.read(ASSIGNMENT.reference, fmt="py:percent")
+    nbformat.write(book, tmp_path / "block.ipynb")
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "block.ipynb", "--output", "out.ipynb"]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    outputs = [o for cell in nbformat.read(tmp_path / "out.ipynb", 4).cells for o in cell.get("outputs", [])]
+    assert not any("appears once" in output.get("text", "") for output in outputs)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3

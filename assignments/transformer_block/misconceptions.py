@@ -1042,6 +1042,7 @@ class NoLastNorm(RightEncoder):
     replaces="Encoder",
     name="an encoder with one more norm in post-norm, too",
     hint="A post-norm block ends with a norm. A second one has parameters that nobody asked for.",
+    replayed=False,
 )
 class NormInPostNormToo(RightEncoder):
     def __init__(self, n_layers, d_model, n_heads, d_ff, norm_first=True, dropout=0.0, activation="gelu"):
