@@ -12,10 +12,15 @@ all_or_nothing = False
 
 
 def counted(n, window, stride):
-    """What is expected, distance by distance: those of the window, then the multiples of the stride beyond it."""
-    near = range(min(window, n))
-    far = range(-(-window // stride) * stride, n, stride)
-    return sum(n - distance for distance in near) + sum(n - distance for distance in far)
+    """What is expected, distance by distance."""
+    return sum(n - distance for distance in range(n) if distance < window or distance % stride == 0)
+
+
+def summed(n, window, stride):
+    """The same for sizes at which nobody counts: two arithmetic series."""
+    near, first, last = min(window, n), -(-window // stride), (n - 1) // stride
+    count = max(0, last - first + 1)
+    return near * (2 * n - near + 1) // 2 + count * (2 * n - stride * (first + last)) // 2
 
 
 def check_count(attended_pairs, n, window, stride, expected):
@@ -56,8 +61,8 @@ def test_extremes(attended_pairs):
 )
 def test_small(attended_pairs):
     for sizes in [
-        (0, 1, 1), (0, 5, 2), (1, 1, 1), (1, 4, 2), (2, 1, 2), (5, 2, 2), (6, 3, 2), (7, 1, 3), (9, 3, 3), (9, 4, 3),
-        (10, 12, 3), (10, 3, 12), (11, 5, 4), (12, 6, 4), (13, 4, 6), (20, 7, 3), (30, 5, 6),
+        (0, 1, 1), (0, 5, 2), (1, 4, 2), (2, 1, 2), (5, 2, 2), (7, 1, 3), (9, 3, 3), (9, 4, 3), (10, 12, 3),
+        (10, 3, 12), (12, 6, 4), (30, 5, 6),
     ]:  # fmt: skip
         check_count(attended_pairs, *sizes, counted(*sizes))
 
@@ -71,17 +76,11 @@ def test_small(attended_pairs):
 )
 def test_large(attended_pairs):
     million = 10**6
-    for n, window, stride in [
-        (million, 1000, 1000),
-        (million, 1, million),
-        (million, 37, 911),
-        (million + 7, 5, 3),
-    ]:
-        check_count(attended_pairs, n, window, stride, counted(n, window, stride))
-    check_count(attended_pairs, million, million, 7, million * (million + 1) // 2)
-    n = 10**12
-    check_count(attended_pairs, n, million, million, million * (3 * n - 2 * million + 1) // 2)
-    check_count(attended_pairs, n + 11, million + 1, million + 3, counted(n + 11, million + 1, million + 3))
+    for sizes in [
+        (million, 1000, 1000), (million, 1, million), (million + 7, 5, 3), (million, million, 7),
+        (million**2, million, million), (million**2 + 11, million + 1, million + 3),
+    ]:  # fmt: skip
+        check_count(attended_pairs, *sizes, summed(*sizes))
 
 
 @test_case(
@@ -93,17 +92,14 @@ def test_large(attended_pairs):
 )
 def test_growth(attended_pairs):
     """The executable proof: the exact law at squares, its bounds elsewhere, and the exponent over eight decades."""
-    for root in (1, 2, 3, 4, 5, 7, 10, 31, 100, 317, 1000):
+    for root in (1, 2, 3, 10, 31, 1000, 10**6):
         law = root * (3 * root * root - 2 * root + 1) // 2
         check_count(attended_pairs, root * root, root, root, law)
-    for n in (2, 3, 5, 12, 99, 101, 1023, 5000, 99_999, 10**6 - 1):
+    for n in (3, 12, 99, 5000, 10**6 - 1):
         root = math.isqrt(n)
-        found = attended_pairs(n, root, root)
-        check_int(found, counted(n, root, root), what=f"attended_pairs({n}, {root}, {root})")
-        # isqrt rounds down, so that there are a few strides more: at n = 2 and 3, 2% and 15% above 1 n sqrt(n)
-        assert found * found <= 2.25 * n**3, (
-            f"attended_pairs({n}, {root}, {root}) is above 1.5 n sqrt(n): {found}."
-        )
+        what, found = f"attended_pairs({n}, {root}, {root})", attended_pairs(n, root, root)
+        check_int(found, summed(n, root, root), what=what)
+        assert found**2 <= 2.25 * n**3, f"{what} is above 1.5 n sqrt(n): {found}."
     first, last = attended_pairs(10**4, 100, 100), attended_pairs(10**12, 10**6, 10**6)
     exponent = math.log(last / first) / math.log(10**8)
     assert abs(exponent - 1.5) < 1e-3, (
