@@ -329,8 +329,8 @@ def new(slug: str, title: str) -> None:
 def validate(slug: tuple[str, ...], only: tuple[str, ...], json_: Path | None, **chosen: Any) -> None:
     """Examine the tests themselves, through the real grader.
 
-    Those of SLUG..., or of all assignments. What is known from before is kept in build/validate and not done again, unless what it rests on has changed.
-    Exit code 1: there is something to mend; it is listed below the table.
+    Those of SLUG..., or of all assignments. What is known from before is kept in build/validate and not done again,
+    unless what it rests on has changed. Exit code 1: there is something to mend; it is listed below the table.
     """
     from autograder.sandbox.launch import become_judge
 

@@ -19,6 +19,7 @@ from otter.test_files import create_test_file
 from autograder import assignment, kit
 from autograder.assignment import Assignment, AssignmentError
 from autograder.kit.secrets import leaks, secrets, telling
+from autograder.kit.texts import install_cell
 
 SAMPLE = Path(__file__).parent / "data" / "sample"
 SLUGS = assignment.slugs()
@@ -88,7 +89,7 @@ def test_data_files_are_shipped(mini: Assignment):
     edit(mini.folder / "assignment.toml", "[limits]", 'files = ["story.txt"]\n\n[limits]')
     built = kit.build(assignment.load("mini", mini.root))
     assert built["story.txt"] == b"Once\r\n\xff"
-    assert b"upload the folder `tests` and `story.txt` next to the notebook" in built["README.md"]
+    assert b"upload the notebook and the folder `tests` and `story.txt`, then" in built["README.md"]
 
 
 # --------------------------------------------------------------------------------------------------------- secrets
@@ -227,7 +228,7 @@ def test_notebook_of_the_sample(mini: Assignment):
     firsts = [cell.source.split("\n")[0] for cell in notebook.cells]
     assert firsts == [
         "# A softmax and a gate",
-        "# Installs what is missing where you cannot do so yourself, such as on Colab.",
+        "# Installs what is missing where you cannot do so yourself, such as on Colab, and says which files are.",
         '# Makes grader.check("q1") and the like available. Run this cell first, and again after a restart.',
         "import torch",
         "## q1 · Softmax",
@@ -264,12 +265,54 @@ def test_a_question_without_a_cell_is_named(mini: Assignment):
 
 
 def test_requirements_are_the_ranges_of_the_project(mini: Assignment):
-    lines = kit.build(mini)["requirements.txt"].decode().splitlines()
-    declared = (Path(kit.__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    """Apart from ipykernel's, whose release 7 warns at each check, and with what they were tried with."""
+    tested, *lines = kit.build(mini)["requirements.txt"].decode().splitlines()
+    root = Path(kit.__file__).parents[2]
+    declared = (root / "pyproject.toml").read_text(encoding="utf-8")
     packages = [line for line in lines if not line.startswith("jupyterlab")]
     names = [re.split("[<>]", line)[0] for line in packages]
     assert names == ["otter-grader", "ipykernel", "torch", "numpy", "matplotlib"]
-    assert all(f'"{line}",' in declared for line in packages), "reinstall: pip install -e ."
+    own = "ipykernel>=6.31,<7"
+    assert all(f'"{line}",' in declared for line in packages if line != own), "reinstall: pip install -e ."
+    assert own in packages
+    pinned = dict(re.findall(r"^([\w-]+)==([\w.]+)", (root / "constraints.txt").read_text(), re.M))
+    assert tested.startswith("# Run with Python 3.11 on Linux")
+    for name in set(names) - {"ipykernel"}:
+        assert re.search(rf"{name} [\w. ]*\b{re.escape(pinned[name])}\b", tested), (
+            f"tests run with {pinned[name]}"
+        )
+
+
+def test_the_first_cell_says_which_files_are_missing(mini: Assignment, tmp_path, monkeypatch, capsys):
+    """Where somebody uploaded the notebook alone; beside the tests it says nothing."""
+    cell = install_cell(mini)
+    monkeypatch.chdir(tmp_path)
+    exec(cell, {})
+    assert capsys.readouterr().out == (
+        "Not here yet: put tests from the assignment's folder beside this notebook.\n"
+    )
+    (tmp_path / "tests").mkdir()
+    exec(cell, {})
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("slug", "root"), EVERY_KIT)
+def test_the_readme_is_one_screen(slug: str, root: Path | None):
+    """A page that nobody scrolls is read."""
+    lines = kit.build(assignment.load(slug, root))["README.md"].decode().splitlines()
+    assert len([line for line in lines if not line.startswith("|")]) <= 46  # and a row a question
+
+
+@pytest.mark.parametrize(("slug", "root"), EVERY_KIT)
+def test_python_3_10_can_read_a_kit(slug: str, root: Path | None):
+    """The oldest Python that the README names takes every file."""
+    for path, content in kit.build(assignment.load(slug, root)).items():
+        if path.endswith(".py"):
+            ast.parse(content, path, feature_version=(3, 10))
+        elif path.endswith(".ipynb"):
+            for cell in nbformat.reads(content.decode(), as_version=4).cells:
+                if cell.cell_type == "code":
+                    ast.parse(cell.source, path, feature_version=(3, 10))
 
 
 @pytest.mark.parametrize(("slug", "root"), EVERY_KIT)

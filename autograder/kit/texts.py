@@ -1,11 +1,14 @@
 """The words around an assignment in the student's kit."""
 
+import json
 import re
 from importlib import metadata
 
 from autograder.assignment import Assignment, Question, Written
 
-# What a student installs, in the ranges of pyproject.toml. Jupyter and `otter check` run code with ipykernel.
+# What a student installs, in the ranges of pyproject.toml. Jupyter and `otter check` run code with ipykernel, whose
+# release 7 warns at each check of a connection without encryption, and 6.29 of missed breakpoints: nothing that a
+# beginner could act on. 6.31 says neither.
 _PACKAGES = {
     "otter-grader": "otter",
     "ipykernel": "ipykernel",
@@ -14,6 +17,14 @@ _PACKAGES = {
     "matplotlib": "matplotlib",
     "safetensors": "safetensors",  # where weights are handed in
 }
+_OWN = {"ipykernel": ">=6.31,<7"}
+TESTED = (
+    "otter-grader 7.0.0",
+    "torch 2.13.0",
+    "numpy 1.26.4 and 2.4.6",
+    "matplotlib 3.8.0 and 3.11.2",
+    "ipykernel 6.31.0",
+)
 _JUPYTER = "jupyterlab>=4,<5  # to open the notebook; not needed for the script, or in an editor that opens notebooks"
 
 ANSWER = "*Your answer here.*"
@@ -25,15 +36,19 @@ import otter
 grader = otter.Notebook()"""
 
 _INSTALL = """\
-# Installs what is missing where you cannot do so yourself, such as on Colab.
+# Installs what is missing where you cannot do so yourself, such as on Colab, and says which files are.
 import importlib.util
+import pathlib
 import subprocess
 import sys
 
 packages = {packages}
 missing = [package for name, package in packages.items() if importlib.util.find_spec(name) is None]
 if missing:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)"""
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
+absent = [name for name in {files} if not pathlib.Path(name).exists()]
+if absent:
+    print("Not here yet: put", " and ".join(absent), "from the assignment's folder beside this notebook.")"""
 
 SUBMIT = """\
 ## Before you hand in
@@ -51,7 +66,7 @@ _README = """\
 
 ## Start
 
-You need Python 3.10 or newer. In this folder:
+You need Python 3.10 to 3.13. In this folder:
 
     python -m venv .venv
     source .venv/bin/activate           # Windows: .venv\\Scripts\\activate
@@ -59,8 +74,10 @@ You need Python 3.10 or newer. In this folder:
 
 Work in **one** of two files, whichever you like better; they ask the same:
 
-- `{slug}.ipynb`, the notebook: `jupyter lab {slug}.ipynb`
+- `{slug}.ipynb`, the notebook: `jupyter lab {slug}.ipynb`, or open it in VS Code with its Jupyter extension
 - `{slug}.py`, the same as a script: any editor, and `python {slug}.py` runs it
+
+On Colab and the like: upload the notebook and {beside}, then run its first two code cells.
 
 ## Check
 
@@ -69,7 +86,7 @@ In the notebook, run `grader.check("{first}")` after a question. For the script:
     otter check {slug}.py           # all questions
     otter check {slug}.py -q {first}     # one question
 
-A test that fails says what it expected, what it found, and a hint. `All tests passed!` is about these tests.
+A test that fails says what it expected, what it found, and a hint.
 
 ## Hand in
 
@@ -81,16 +98,15 @@ Upload {upload}
 | --- | --- |
 {rows}
 
-The tests in `tests/` are some of those that grade you. The others give at least half of the points, and check what the
-docstrings promise: other shapes and dtypes, gradients, large numbers, bad arguments.{by_hand} Your code runs
-on one processor core, without a network, with {call:g} seconds for one call and {total:g} for everything.
+You see some of the tests that grade you. The others give at least half of the points, and check what the docstrings
+promise: other shapes and dtypes, gradients, large numbers, bad arguments.{by_hand} Your code runs on one processor
+core, without a network, with {call:g} seconds for one call and {total:g} for everything.
 
 ## When you are stuck
 
 - *returned None*: the `...` is still there, or a `return` is missing.
 - *is not defined*, or a result that cannot be: restart the kernel and run all cells.
 - Try the smallest example that you can do by hand, and print the shape of every intermediate result.
-- On Colab: upload {beside} next to the notebook, then run its first two code cells.
 - On Windows, if `otter check` stops with a `UnicodeDecodeError`: run `set PYTHONUTF8=1` first.
 """
 
@@ -99,12 +115,17 @@ def install_cell(assignment: Assignment) -> str:
     """The cell that installs what is missing."""
     ranges = _ranges(assignment)
     packages = "".join(f'    "{_PACKAGES[name]}": "{name}{bounds}",\n' for name, bounds in ranges.items())
-    return _INSTALL.format(packages=f"{{\n{packages}}}")
+    return _INSTALL.format(packages=f"{{\n{packages}}}", files=json.dumps(["tests", *assignment.files]))
 
 
 def requirements(assignment: Assignment) -> str:
     """The kit's requirements.txt."""
-    return "".join(f"{name}{bounds}\n" for name, bounds in _ranges(assignment).items()) + f"{_JUPYTER}\n"
+    tested = f"# Run with Python 3.11 on Linux and {', '.join(TESTED)}.\n"
+    return (
+        tested
+        + "".join(f"{name}{bounds}\n" for name, bounds in _ranges(assignment).items())
+        + f"{_JUPYTER}\n"
+    )
 
 
 def readme(assignment: Assignment) -> str:
@@ -150,4 +171,5 @@ def _ranges(assignment: Assignment) -> dict[str, str]:
     bounds = {
         match[1].lower(): ",".join(sorted(match[2].split(","), reverse=True)) for match in declared if match
     }
+    bounds |= _OWN
     return {name: bounds[name] for name in _PACKAGES if name != "safetensors" or assignment.artifacts}
