@@ -39,10 +39,10 @@ def make(folder: Path, name: str, content: Content) -> None:
     if isinstance(content, bytes):
         (folder / name).write_bytes(content)
         return
-    for inner, data in {".": b"", **content}.items():
+    (folder / name).mkdir()
+    for inner, data in content.items():
         (folder / name / inner).parent.mkdir(parents=True, exist_ok=True)
-        if inner != ".":
-            (folder / name / inner).write_bytes(data)
+        (folder / name / inner).write_bytes(data)
 
 
 def _archives() -> dict[str, Content]:
@@ -168,7 +168,7 @@ def _names() -> dict[str, Content]:
         "folder_named_like_a_file.py": {"attention.py": right},
         "holds_folders_named_like_files": {"attention.py/attention.ipynb/x.txt": b"x"},
         "empty_folder": {},
-        "\x1b[2J\x1b]0;title\x07.py": right,
+        "\x1b[2J\x1b]0;gallery\x07.py": right,
         '=HYPERLINK(1)\n,"x",<b>.py': right,
         "n" * 240 + ".py": right,
     }

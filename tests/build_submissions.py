@@ -108,7 +108,7 @@ def accidents() -> dict[str, bytes]:
         "magics.ipynb": notebook([_MAGICS, "\n".join(cells), "%%time\nsum([1])", "attention_weights?"]),
         "calls_grader_check.ipynb": notebook([_OTTER, *cells, 'grader.check("q1")', "grader.check_all()"]),
         "pip_install.ipynb": notebook(["!pip install otter-grader torch", "%pip install einops", *cells, "!ls"]),
-        "cells_out_of_order.ipynb": notebook(["attention_weights(q, k)", cells[0], *reversed(cells[1:])]),
+        "cells_out_of_order.ipynb": notebook(["attention_weights(q, k)", *cells[:2], *reversed(cells[2:])]),
         "imports_at_the_end.ipynb": notebook(reversed(cells)),
         "exits_in_the_middle.ipynb": notebook(_middle(cells, "import sys\nsys.exit()", "quit()\n1 / 0")),
         "text.txt": script(cells).encode(),

@@ -38,8 +38,9 @@ class Class:
         }
 
     def __getitem__(self, name: str) -> dict[str, Any]:
-        """The results file of a submission."""
-        return self.results[file_name(name)]
+        """The results file of a submission, by the name of its file."""
+        shown = "".join(letter if letter.isprintable() else "?" for letter in name)
+        return self.results[file_name(shown)]
 
     def status(self, name: str) -> str:
         """graded, failed or error."""

@@ -86,6 +86,7 @@ FAULTS = {
 LIMITS = {"call_seconds": 6, "cell_seconds": 6, "total_seconds": 60, "memory_mb": 640}
 BATCH_SECONDS = 600  # measured: 75 s on two idle cores
 PEAK_MB = 1400  # of any process of the batch; measured: 0.7 GB, a judge that reads a notebook of 65 MB
+NAMES_PATHS = {"library_compiled.py", "pickle.zip", "weights.zip"}  # in messages that are not the grader's
 LOOT = re.compile(r"LOOT\[[^\]]+\]")
 
 
@@ -353,7 +354,7 @@ def test_time_and_memory_are_bounded(graded: Class, place: Place):
 def test_those_that_cannot_be_read_are_named(graded: Class):
     """Exit code 1, and each is named once, in printable characters."""
     unreadable = [name for name, verdict in VERDICT.items() if verdict.get("status") == "failed"]
-    named = re.search(r"Could not be graded: (.*)", graded.stderr.replace("\n", " "))
+    named = re.search(r"Could not be graded: (.*)", re.sub(r"\s+", " ", graded.stderr))
     assert graded.exit_code == 1
     assert named is not None
     assert sorted(named[1].split(", ")) == sorted([*unreadable, "link_to_another.py", "a_pipe.py"])
@@ -366,7 +367,6 @@ def test_terminals_and_pages_obey_nobody(graded: Class):
         r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e]", graded.stdout + graded.stderr
     )
     assert not re.search(r"\x1b(?!\[[0-9;?]*[A-Za-z])", graded.stdout + graded.stderr)
-    assert "title" not in graded.stdout
     for page in graded.output.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         assert "<script>document" not in text, page
@@ -379,7 +379,8 @@ def test_results_are_whole(graded: Class):
     for name, result in graded.results.items():
         assert_hidden_cases_stay_hidden(result, ASSIGNMENT)
         try:
-            assert_gradescopes(result, paths=name not in ("library_compiled.py", "poison_caches.py"))
+            read = result["extra_data"]["status"] == "graded" and name not in NAMES_PATHS
+            assert_gradescopes(result, paths=read)
         except AssertionError as error:
             raise AssertionError(name) from error
 

@@ -53,12 +53,19 @@ def _may_be_submission(path: Path) -> bool:
 
 def _named(paths: list[Path]) -> list[tuple[str, Path]]:
     """Names by file name; the parent's name goes before equal ones (case is no difference: results are files)."""
-    count = Counter(path.name.casefold() for path in paths)
+    own = [_printable(path.name) for path in paths]
+    count = Counter(name.casefold() for name in own)
     names = [
-        path.name if count[path.name.casefold()] == 1 else f"{path.parent.name}-{path.name}" for path in paths
+        name if count[name.casefold()] == 1 else f"{_printable(path.parent.name)}-{name}"
+        for name, path in zip(own, paths, strict=True)
     ]
     taken: set[str] = set()
     return [(_unique(name, taken), path) for name, path in zip(names, paths, strict=True)]
+
+
+def _printable(name: str) -> str:
+    """A name that cannot begin a line of its own, or give a terminal orders, wherever it is shown."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def _unique(name: str, taken: set[str]) -> str:
