@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,21 @@ class Metadata:
             return 0
         zone, day = self.submitted_at.tzinfo, self.submitted_at.date()
         times = [one.submitted_at for one in self.earlier if one.graded and one.submitted_at is not None]
-        return sum(time.astimezone(zone).date() == day for time in times)
+        return sum(_day(time, zone) == day for time in times)
 
     @property
     def last_score(self) -> float | None:
         """The score of the newest earlier one that was graded."""
         scores = [one.score for one in self.earlier if one.graded and one.score is not None]
         return scores[-1] if scores else None
+
+
+def _day(time: datetime, zone: tzinfo | None) -> date | None:
+    """The day of a time in a timezone; None at the ends of the calendar, where there may be none."""
+    try:
+        return time.astimezone(zone).date()
+    except OverflowError:
+        return None
 
 
 def read_metadata(path: Path) -> Metadata:
@@ -83,18 +92,17 @@ def _earlier(table: dict[str, Any]) -> Earlier:
     results = table.get("results")
     extra = results.get("extra_data") if isinstance(results, dict) else None
     status = extra.get("status") if isinstance(extra, dict) else None
-    score = table.get("score")
     graded = not table.get("autograder_error") and status not in ("not_graded", "error")
-    number = float(score) if isinstance(score, int | float | str) and _is_number(score) else None
-    return Earlier(_time(table.get("submission_time")), number, graded)
+    return Earlier(_time(table.get("submission_time")), _number(table.get("score")), graded)
 
 
-def _is_number(value: object) -> bool:
+def _number(value: object) -> float | None:
+    """A finite number, written as one or as text."""
     try:
-        float(str(value))
+        number = float(str(value)) if isinstance(value, (int, float, str)) else math.nan
     except ValueError:
-        return False
-    return True
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _time(value: object) -> datetime | None:

@@ -84,16 +84,21 @@ def _from_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise ManualError(f"{path.name} is not UTF-8: save it as 'CSV UTF-8'.") from None
     first = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ",")
-    for row in reader:
-        if None in row:
-            raise ManualError(f"{path.name}, line {reader.line_num}: more cells than the first line names.")
-        yield f"line {reader.line_num}", {str(key).strip(): value for key, value in row.items()}
+    try:
+        for row in reader:
+            if None in row:
+                raise ManualError(
+                    f"{path.name}, line {reader.line_num}: more cells than the first line names."
+                )
+            yield f"line {reader.line_num}", {str(key).strip(): value for key, value in row.items()}
+    except csv.Error as error:
+        raise ManualError(f"{path.name}, line {reader.line_num}: no table in CSV ({error}).") from None
 
 
 def _from_toml(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ManualError(f"{path.name}: {error}") from None
     for name, row in document.items():
         if not isinstance(row, dict):

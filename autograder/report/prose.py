@@ -18,6 +18,9 @@ from markupsafe import Markup
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 MAX_FORMULA = 5000  # characters; a matrix of 10 by 10 has 600
+MAX_CELLS = (
+    5000  # of tables; short rows are filled up, so that 20 000 characters of bars were 65 000 cells: 10 s
+)
 
 _MATH = "{http://www.w3.org/1998/Math/MathML}"
 _ELEMENTS = {
@@ -32,12 +35,15 @@ _ATTRIBUTES = {
 
 def to_html(text: str) -> Markup:
     """The text as HTML."""
-    return Markup(_markdown().render(text))
+    rows = [line.count("|") + 1 for line in text.splitlines() if "|" in line]
+    return Markup(_markdown(tables=len(rows) * max(rows, default=0) <= MAX_CELLS).render(text))
 
 
 @cache
-def _markdown() -> MarkdownIt:
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+def _markdown(tables: bool) -> MarkdownIt:
+    markdown = MarkdownIt("commonmark", {"html": False}).disable("image")
+    if tables:
+        markdown.enable("table")
     markdown.validateLink = lambda url: urlsplit(url).scheme in ("http", "https")  # type: ignore[method-assign]
     return markdown.use(dollarmath_plugin, renderer=_formula, allow_labels=False, double_inline=True)
 
