@@ -21,7 +21,8 @@ def graded_digest(assignment: Assignment, *more: str) -> str:
         more: what else was read, such as digests of files.
     """
     identity = identify(assignment)
-    return _digest([*identity.questions.values(), identity.beside, _examinations(), *more])
+    data = [content_digest(assignment.reference.with_name(name)) for name in assignment.files]
+    return _digest([*identity.questions.values(), identity.beside, *data, _examinations(), *more])
 
 
 def text_digest(assignment: Assignment, *more: str) -> str:

@@ -35,7 +35,7 @@ class Misconceptions(Examination):
         """Grades one, in all questions that ask for the name that it replaces."""
         known = next(one for one in load_misconceptions(assignment) if one.key == piece)
         asked = concerned(assignment, known)
-        return told(bench.grade(assignment, piece, mistaken(assignment, known), asked))
+        return told(bench.grade(assignment, piece, mistaken(assignment, {known.replaces: known.key}), asked))
 
     def conclude(self, assignment: Assignment, found: dict[str, Any], options: Options) -> Verdict:
         """Its own question lost points, no other did, and the feedback has its name."""
