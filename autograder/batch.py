@@ -6,15 +6,12 @@ This process keeps the store, the views of it and the display; judges are proces
 from __future__ import annotations
 
 import functools
-import os
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -23,6 +20,7 @@ from autograder import publish, roster
 from autograder.assignment import Assignment, AssignmentError, load
 from autograder.grading import Result
 from autograder.identity import Identity, identify
+from autograder.interrupt import Interrupt
 from autograder.machine import fitting_jobs
 from autograder.pool import Began, Finished, Pool, PoolError, Runner, Work
 from autograder.progress import Display
@@ -300,31 +298,3 @@ class _Writing:
     def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
         if isinstance(error, OSError):
             raise explained(error, self._folder) from error
-
-
-class Interrupt:
-    """Ctrl-C, or a request to end: once, to stop in order; twice, to end at once.
-
-    Attributes:
-        asked: whether it came.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self.asked = False
-        self._console = console
-
-    def __enter__(self) -> Interrupt:
-        self._before = {
-            number: signal.signal(number, self._heard) for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _heard(self, number: int, _: FrameType | None) -> None:
-        if self.asked:
-            self._console.show_cursor()
-            os._exit(128 + number)
-        self.asked = True

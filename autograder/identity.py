@@ -20,9 +20,10 @@ from autograder.assignment import Assignment, Question
 PACKAGE = Path(__file__).parent
 # What stands around the judging and can change no verdict. A module that is not named here counts.
 _AROUND = {
-    "__main__.py", "batch.py", "cli.py", "cluster.py", "completion.py", "explain", "gradescope", "identity.py", "kit",
-    "machine.py", "nearest.py", "new", "outpost.py", "plain.py", "pool.py", "progress.py", "publish.py", "report",
-    "roster", "sections.py", "spreadsheet.py", "store.py", "summary.py", "validate", "worker.py",
+    "__main__.py", "batch.py", "cli.py", "cluster.py", "completion.py", "explain", "gradescope", "identity.py",
+    "interrupt.py", "kit", "machine.py", "nearest.py", "new", "outpost.py", "plain.py", "pool.py", "progress.py",
+    "publish.py", "report", "roster", "sections.py", "spreadsheet.py", "store.py", "summary.py", "validate",
+    "worker.py",
 }  # fmt: skip
 # Parts of an assignment that a question's key has no use for: texts, its other questions, what stands beside grades.
 _BESIDE_QUESTIONS = {

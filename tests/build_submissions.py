@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from autograder import submission
 from autograder.assignment import Assignment, load
+from autograder.validate import submissions
 
 FOLDER = Path(__file__).parent / "submissions" / "attention"
 ASSIGNMENT: Assignment = load("attention", FOLDER.parents[2])
@@ -23,10 +22,7 @@ _MEMBER_DATE = (1980, 1, 1, 0, 0, 0)  # the same bytes in every run
 
 def right_cells() -> list[str]:
     """The graded code cells of the reference: setup, then q1 to q7."""
-    cells = submission.read(ASSIGNMENT.reference, "", ASSIGNMENT).cells
-    return [
-        re.sub(r"^ *# (BEGIN|END) SOLUTION.*\n?", "", cell.source, flags=re.M).strip("\n") for cell in cells
-    ]
+    return submissions.right_cells(ASSIGNMENT)
 
 
 def script(cells: Iterable[str]) -> str:
@@ -66,11 +62,7 @@ def archive(files: Mapping[str, str | bytes]) -> bytes:
 
 def misconception(key: str, replaces: str) -> bytes:
     """A zip whose one wrong answer is that misconception; all other names, also when called by others, are right."""
-    source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
-    stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
-    wrong = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
-    main = f"from right import *\nfrom wrong import {key} as {replaces}\n"
-    return archive({"attention.py": main, "right.py": script(right_cells()), "wrong.py": wrong})
+    return archive(submissions.mistaken(ASSIGNMENT, {replaces: key}))
 
 
 def template(name: str) -> bytes:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ from autograder.diagnosis import load_misconceptions
 from autograder.grading import Judge
 from autograder.report import gradescope
 from autograder.sandbox.session import Sandbox
+from autograder.validate.submissions import mistaken, right_cells
 from tests.build_submissions import archive, notebook, script
 
 ROOT = Path(__file__).parents[1]
@@ -27,10 +27,7 @@ ASSIGNMENT = load("bpe", ROOT)
 POINTS = {question.name: question.points for question in ASSIGNMENT.questions}
 MISCONCEPTIONS = load_misconceptions(ASSIGNMENT)
 HONEST = sorted((ROOT / "tests" / "submissions" / "bpe" / "honest").glob("*.py"))
-CELLS = [
-    re.sub(r"^ *# (BEGIN|END) SOLUTION.*\n?", "", cell.source, flags=re.M).strip("\n")
-    for cell in submission.read(ASSIGNMENT.reference, "", ASSIGNMENT).cells
-]
+CELLS = right_cells(ASSIGNMENT)
 
 LIBRARY = """
 def embedding_pca(embeddings, n_components=2):
@@ -69,11 +66,7 @@ def text(result, question):
 
 def wrong(key, replaces):
     """An archive whose one wrong answer is that misconception; all other names are right, also for each other."""
-    source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
-    stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
-    source = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
-    main = f"from right import *\nfrom wrong import {key} as {replaces}\n"
-    return archive({"bpe.py": main, "right.py": script(CELLS), "wrong.py": source})
+    return archive(mistaken(ASSIGNMENT, {replaces: key}))
 
 
 @pytest.mark.parametrize("question", ASSIGNMENT.questions, ids=lambda question: question.name)

@@ -18,6 +18,7 @@ from autograder.diagnosis import load_misconceptions, load_reference
 from autograder.grading import Judge
 from autograder.report import gradescope
 from autograder.sandbox.session import Sandbox
+from autograder.validate.submissions import mistaken, right_cells
 from tests.build_submissions import archive, notebook, script
 
 ROOT = Path(__file__).parents[1]
@@ -27,10 +28,7 @@ FOLDER = ROOT / "tests" / "submissions" / "causal_mask" / "honest"
 HONEST = {path.name: path.read_bytes() for path in sorted(FOLDER.glob("*.py"))}
 STUBS = {path.name: path.read_bytes() for path in sorted(ASSIGNMENT.template.glob("causal_mask.*"))}
 MISCONCEPTIONS = load_misconceptions(ASSIGNMENT)
-CELLS = [
-    re.sub(r"^ *# (BEGIN|END) SOLUTION.*\n?", "", cell.source, flags=re.M).strip("\n")
-    for cell in submission.read(ASSIGNMENT.reference, "", ASSIGNMENT).cells
-]
+CELLS = right_cells(ASSIGNMENT)
 pytestmark = pytest.mark.slow
 
 SUBMISSIONS = {
@@ -42,11 +40,7 @@ SUBMISSIONS = {
 
 def misconception(wrong):
     """A zip whose one wrong answer is that misconception; all other names, also when called by others, are right."""
-    stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
-    source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
-    source = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
-    main = f"from right import *\nfrom wrong import {wrong.key} as {wrong.replaces}\n"
-    return archive({"causal_mask.py": main, "right.py": script(CELLS), "wrong.py": source})
+    return archive(mistaken(ASSIGNMENT, {wrong.replaces: wrong.key}))
 
 
 def with_answer(answer):

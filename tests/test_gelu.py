@@ -17,6 +17,7 @@ from autograder.diagnosis import load_misconceptions
 from autograder.grading import Judge
 from autograder.report import gradescope
 from autograder.sandbox.session import Sandbox
+from autograder.validate.submissions import mistaken, right_cells
 from tests.build_submissions import archive, notebook, script
 
 ROOT = Path(__file__).parents[1]
@@ -27,21 +28,9 @@ MISCONCEPTIONS = load_misconceptions(ASSIGNMENT)
 pytestmark = pytest.mark.slow
 
 
-def right_cells():
-    """The graded code cells of the reference."""
-    cells = submission.read(ASSIGNMENT.reference, "", ASSIGNMENT).cells
-    return [
-        re.sub(r"^ *# (BEGIN|END) SOLUTION.*\n?", "", cell.source, flags=re.M).strip("\n") for cell in cells
-    ]
-
-
 def wrong(misconception):
     """A submission that is right but for one misconception."""
-    source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
-    stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
-    source = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
-    main = f"from right import *\nfrom wrong import {misconception.key} as {misconception.replaces}\n"
-    return archive({"gelu.py": main, "right.py": script(right_cells()), "wrong.py": source})
+    return archive(mistaken(ASSIGNMENT, {misconception.replaces: misconception.key}))
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +64,14 @@ def entries(result, question):
 
 def right_but(question_code):
     """The right answers, then some names defined again."""
-    return script([*right_cells(), question_code]).encode()
+    return script([*right_cells(ASSIGNMENT), question_code]).encode()
 
 
 # --------------------------------------------------------------------------------------------------- right answers
 
 RIGHT = {
     "reference.py": ASSIGNMENT.reference.read_bytes(),
-    "reference.ipynb": notebook(right_cells()),
+    "reference.ipynb": notebook(right_cells(ASSIGNMENT)),
     **{path.name: path.read_bytes() for path in HONEST},
 }
 

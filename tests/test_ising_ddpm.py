@@ -30,6 +30,7 @@ from autograder.diagnosis import load_misconceptions, load_reference
 from autograder.grading import Judge
 from autograder.report import gradescope
 from autograder.sandbox.session import Sandbox
+from autograder.validate.submissions import mistaken, right_cells
 from tests.build_submissions import archive, notebook, script
 
 ROOT = Path(__file__).parents[1]
@@ -38,10 +39,7 @@ POINTS = {question.name: question.points for question in ASSIGNMENT.questions}
 MISCONCEPTIONS = load_misconceptions(ASSIGNMENT)
 HONEST = sorted((ROOT / "tests" / "submissions" / "ising_ddpm" / "honest").glob("*.py"))
 WEIGHTS = ASSIGNMENT.reference_artifact(ASSIGNMENT.artifacts[0]).read_bytes()
-CELLS = [
-    re.sub(r"^ *# (BEGIN|END) SOLUTION.*\n?", "", cell.source, flags=re.M).strip("\n")
-    for cell in submission.read(ASSIGNMENT.reference, "", ASSIGNMENT).cells
-]
+CELLS = right_cells(ASSIGNMENT)
 SUITE = {q.name: ExceptionTestFile.from_file(str(ASSIGNMENT.test_file(q.name))) for q in ASSIGNMENT.questions}
 pytestmark = pytest.mark.slow
 
@@ -223,11 +221,7 @@ def test_untouched_stub_the_whole_way(tmp_path):
 
 def one_of_each(mistakes):
     """An archive with one wrong answer to each question; all other names are right, also for each other."""
-    source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
-    stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
-    source = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
-    main = "from right import *\n" + "".join(f"from wrong import {m.key} as {m.replaces}\n" for m in mistakes)
-    return archive({"ising_ddpm.py": main, "right.py": script(CELLS), "wrong.py": source})
+    return archive(mistaken(ASSIGNMENT, {m.replaces: m.key for m in mistakes}))
 
 
 BY_QUESTION = [[m for m in MISCONCEPTIONS if m.question == question] for question in POINTS]

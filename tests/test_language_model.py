@@ -22,6 +22,7 @@ from autograder.diagnosis import load_misconceptions, load_reference
 from autograder.grading import Judge
 from autograder.report import gradescope
 from autograder.sandbox.session import Sandbox
+from autograder.validate.submissions import mistaken, right_cells
 from tests.build_submissions import archive, notebook, script
 
 ROOT = Path(__file__).parents[1]
@@ -33,15 +34,7 @@ WEIGHTS = ASSIGNMENT.reference_artifact(ASSIGNMENT.artifacts[0]).read_bytes()
 pytestmark = pytest.mark.slow
 
 
-def right_cells():
-    """The graded cells of the reference, as a student would have written them."""
-    cells = submission.read(ASSIGNMENT.reference, "", ASSIGNMENT).cells
-    return [
-        re.sub(r"^ *# (BEGIN|END) SOLUTION.*\n?", "", cell.source, flags=re.M).strip("\n") for cell in cells
-    ]
-
-
-RIGHT = script(right_cells())
+RIGHT = script(right_cells(ASSIGNMENT))
 QUICK = RIGHT.replace("(128,)", "(32,)")  # smaller batches, where training is not what is looked at
 
 
@@ -81,7 +74,7 @@ def text(result, question=""):
 @pytest.mark.parametrize("kind", ["py", "ipynb"])
 def test_reference_with_its_weights(grade, kind):
     """All points, a perplexity on the leaderboard, three figures; within the bounds of memory and time."""
-    content = ASSIGNMENT.reference.read_bytes() if kind == "py" else notebook(right_cells())
+    content = ASSIGNMENT.reference.read_bytes() if kind == "py" else notebook(right_cells(ASSIGNMENT))
     result = grade({f"language_model.{kind}": content})
     assert result.score == ASSIGNMENT.possible, text(result)
     assert result.message == ""
@@ -127,11 +120,8 @@ def test_honest_styles(grade, path):
 
 def wrong(key, replaces):
     """Files whose one wrong answer is that misconception."""
-    stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
-    source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
-    source = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
-    main = f"from right import *\nfrom wrong import {key} as {replaces}\n"
-    return {"language_model.py": main, "right.py": QUICK, "wrong.py": source}
+    files = mistaken(ASSIGNMENT, {replaces: key})
+    return {name: content for name, content in files.items() if name.endswith(".py")} | {"right.py": QUICK}
 
 
 def test_points_and_number():

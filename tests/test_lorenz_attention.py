@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -25,6 +24,7 @@ from autograder.figures import Artist
 from autograder.grading import Judge
 from autograder.report import gradescope
 from autograder.sandbox.host import Sandbox
+from autograder.validate.submissions import mistaken, right_cells
 from tests.build_submissions import archive, notebook, script
 
 ROOT = Path(__file__).parents[1]
@@ -34,10 +34,7 @@ MISCONCEPTIONS = load_misconceptions(ASSIGNMENT)
 FOLDER = ROOT / "tests" / "submissions" / "lorenz_attention" / "honest"
 HONEST = sorted(FOLDER.glob("*.py"))
 WEIGHTS = {a.file: ASSIGNMENT.reference_artifact(a).read_bytes() for a in ASSIGNMENT.artifacts}
-CELLS = [
-    re.sub(r"^ *# (BEGIN|END) SOLUTION.*\n?", "", cell.source, flags=re.M).strip("\n")
-    for cell in submission.read(ASSIGNMENT.reference, "", ASSIGNMENT).cells
-]
+CELLS = right_cells(ASSIGNMENT)
 # Without the question that takes most of the time. It calls `train` and `AttentionForecaster` alone.
 WITHOUT_NETWORKS = replace(
     ASSIGNMENT,
@@ -88,11 +85,7 @@ def text(found, question):
 
 def wrong(known):
     """Files whose one wrong answer is that misconception; all other names are right, also for each other."""
-    source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
-    stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
-    source = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
-    main = f"from right import *\nfrom wrong import {known.key} as {known.replaces}\n"
-    return {"lorenz_attention.py": main, "right.py": script(CELLS), "wrong.py": source, **WEIGHTS}
+    return mistaken(ASSIGNMENT, {known.replaces: known.key})
 
 
 # ------------------------------------------------------------------------------------------------------- the suite

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,6 +18,7 @@ from autograder.diagnosis import load_misconceptions
 from autograder.grading import Judge
 from autograder.report import gradescope
 from autograder.sandbox.session import Sandbox
+from autograder.validate.submissions import mistaken, right_cells
 from tests.build_submissions import archive, notebook, script
 
 ASSIGNMENT = load("positional_encoding", Path(__file__).parents[1])
@@ -30,17 +30,9 @@ HONEST = sorted((Path(__file__).parent / "submissions" / "positional_encoding" /
 pytestmark = pytest.mark.slow
 
 
-def right_cells():
-    """The graded cells of the reference, as a student would have written them."""
-    cells = submission.read(ASSIGNMENT.reference, "", ASSIGNMENT).cells
-    return [
-        re.sub(r"^ *# (BEGIN|END) SOLUTION.*\n?", "", cell.source, flags=re.M).strip("\n") for cell in cells
-    ]
-
-
 def complete(text):
     """A file with the right answers in place of the line that stands for them."""
-    return text.replace("from right import *\n", script(right_cells()) + "# %%\n").encode()
+    return text.replace("from right import *\n", script(right_cells(ASSIGNMENT)) + "# %%\n").encode()
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +73,7 @@ def test_reference_as_script(grade):
 
 
 def test_reference_as_notebook(grade):
-    result = grade("positional_encoding.ipynb", notebook(right_cells()))
+    result = grade("positional_encoding.ipynb", notebook(right_cells(ASSIGNMENT)))
     assert result.score == ASSIGNMENT.possible, text(result)
 
 
@@ -104,11 +96,7 @@ def test_honest_styles(grade, path):
 
 def wrong(key, replaces):
     """A zip whose one wrong answer is that misconception."""
-    stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
-    source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
-    source = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
-    main = f"from right import *\nfrom wrong import {key} as {replaces}\n"
-    return archive({"positional_encoding.py": main, "right.py": script(right_cells()), "wrong.py": source})
+    return archive(mistaken(ASSIGNMENT, {replaces: key}))
 
 
 def test_points_and_number():

@@ -8,6 +8,7 @@ from autograder.assignment import Assignment
 from autograder.grading import NOT_IMPLEMENTED, Result
 from autograder.suite import Outcome
 from autograder.validate.bench import Bench
+from autograder.validate.digests import folder_digest, graded_digest
 from autograder.validate.model import Examination, Options, Verdict
 from autograder.validate.submissions import reference, stub
 
@@ -22,6 +23,10 @@ class Answers(Examination):
     def pieces(self, assignment: Assignment, options: Options) -> list[str]:
         """Two submissions in two forms."""
         return [f"{what}.{kind}" for what in _MADE for kind in ("py", "ipynb")]
+
+    def key(self, assignment: Assignment) -> str:
+        """The stubs as they lie in the kit, as well."""
+        return graded_digest(assignment, folder_digest(assignment.template))
 
     def examine(self, bench: Bench, assignment: Assignment, piece: str) -> dict[str, Any]:
         """Grades one of them, with all that a class would get."""

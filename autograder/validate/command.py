@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 
 from autograder.assignment import Assignment, AssignmentError, find_root, load
-from autograder.batch import Interrupt
 from autograder.identity import grader_version
+from autograder.interrupt import Interrupt
 from autograder.machine import fitting_jobs
 from autograder.pool import Began, Finished, PoolError
 from autograder.progress import Display

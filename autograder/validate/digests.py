@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from autograder.assignment import Assignment
-from autograder.identity import PACKAGE, grader_version, identify
+from autograder.identity import PACKAGE, Identity, identify
 
 
 def graded_digest(assignment: Assignment, *more: str) -> str:
@@ -20,8 +20,9 @@ def graded_digest(assignment: Assignment, *more: str) -> str:
         assignment: whose.
         more: what else was read, such as digests of files.
     """
-    identity = identify(assignment)
-    return _digest([*identity.questions.values(), identity.beside, _examinations(), *more])
+    identity = _identity(assignment)
+    data = [content_digest(assignment.reference.with_name(name)) for name in assignment.files]
+    return _digest([*identity.questions.values(), identity.beside, *data, _examinations(), *more])
 
 
 def text_digest(assignment: Assignment, *more: str) -> str:
@@ -30,7 +31,9 @@ def text_digest(assignment: Assignment, *more: str) -> str:
     beside = assignment.reference.parent.glob(f"{assignment.slug}.*")
     data = [assignment.reference.with_name(name) for name in assignment.files]
     files = [*beside, *data, *(path for folder in folders for path in folder.rglob("*"))]
-    return _digest([grader_version(), _examinations(), *map(content_digest, sorted(set(files))), *more])
+    return _digest(
+        [_identity(assignment).grader, _examinations(), *map(content_digest, sorted(set(files))), *more]
+    )
 
 
 def folder_digest(folder: Path) -> str:
@@ -43,6 +46,12 @@ def content_digest(path: Path) -> str:
     if not path.is_file() or "__pycache__" in path.parts:
         return ""
     return f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+@functools.cache
+def _identity(assignment: Assignment) -> Identity:
+    """Once for all examinations of a run: it takes 0.1 s."""
+    return identify(assignment)
 
 
 @functools.cache

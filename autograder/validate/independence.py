@@ -14,6 +14,7 @@ from autograder.assignment import Assignment
 from autograder.fixtures import reference_files
 from autograder.kit import stub_source
 from autograder.validate.bench import Bench
+from autograder.validate.digests import content_digest, graded_digest
 from autograder.validate.model import Examination, Options, Verdict
 from autograder.validate.reach import Reach, closure
 from autograder.validate.submissions import Files
@@ -32,6 +33,10 @@ class Independence(Examination):
         if options.quick:
             return names
         return names + [f"{q.name}{_WITHOUT}{other}" for q in assignment.questions for other in q.rests_on]
+
+    def key(self, assignment: Assignment) -> str:
+        """The reference's markers as well, which are comments."""
+        return graded_digest(assignment, content_digest(assignment.reference))
 
     def examine(self, bench: Bench, assignment: Assignment, piece: str) -> dict[str, Any]:
         """The points by question, and what failed in the solved one.

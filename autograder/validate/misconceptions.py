@@ -35,7 +35,7 @@ class Misconceptions(Examination):
         """Grades one, in all questions that ask for the name that it replaces."""
         known = next(one for one in load_misconceptions(assignment) if one.key == piece)
         asked = concerned(assignment, known)
-        return told(bench.grade(assignment, piece, mistaken(assignment, known), asked))
+        return told(bench.grade(assignment, piece, mistaken(assignment, {known.replaces: known.key}), asked))
 
     def conclude(self, assignment: Assignment, found: dict[str, Any], options: Options) -> Verdict:
         """Its own question lost points, no other did, and the feedback has its name."""
@@ -50,6 +50,7 @@ class Misconceptions(Examination):
         matrix = confusion(known, found)
         named = sum(row.get(key, 0) for rows in matrix.values() for key, row in rows.items())
         verdict.summary = f"{named} of {len(known)} named"
+        verdict.lines = drawn(matrix)
         verdict.data = {"confusion": matrix, "named": named, "of": len(known)}
         return verdict
 
@@ -91,3 +92,13 @@ def confusion(known: dict[str, Misconception], found: dict[str, Any]) -> dict[st
         own = next(question for question in found[key]["questions"] if question["name"] == one.question)
         matrix.setdefault(one.question, {})[key] = {own["diagnosis"] or NOBODY: 1}
     return matrix
+
+
+def drawn(matrix: dict[str, dict[str, dict[str, int]]]) -> list[str]:
+    """The matrix as text, a line a question: how many lie on its diagonal, and the others one by one."""
+    lines = []
+    for question, rows in matrix.items():
+        taken = [(key, other) for key, row in rows.items() for other in row if other != key]
+        others = "".join(f"; {key} -> {other}" for key, other in taken)
+        lines.append(f"{question}: {len(rows) - len(taken)} of {len(rows)} named by their own names{others}")
+    return lines

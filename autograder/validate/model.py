@@ -43,11 +43,13 @@ class Verdict:
     Attributes:
         summary: a few words for the table, such as "70 of 70".
         findings: the reasons, listed below the table.
+        lines: what else is worth a look, below those.
         data: all that was measured, for the JSON file: plain data.
     """
 
     summary: str = ""
     findings: list[Finding] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
 
     def error(self, text: str) -> None:

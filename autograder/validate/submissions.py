@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from autograder import submission
 from autograder.assignment import Assignment
-from autograder.diagnosis import Misconception
 from autograder.fixtures import reference_files
 
 _MARKERS = re.compile(r"^ *# (BEGIN|END) SOLUTION.*\n?", re.M)
@@ -53,12 +52,17 @@ def stub(assignment: Assignment, kind: str) -> Files:
     return {name: (assignment.template / name).read_bytes()}
 
 
-def mistaken(assignment: Assignment, known: Misconception) -> Files:
-    """Right answers but for one name; what calls that name among the others still calls the right one."""
+def mistaken(assignment: Assignment, mistakes: Mapping[str, str]) -> Files:
+    """Right answers but for some names; what calls these among the others still calls the right ones.
+
+    Args:
+        assignment: whose.
+        mistakes: the student's name -> the key of the misconception that stands in for it.
+    """
     source = assignment.misconceptions.read_text(encoding="utf-8")
-    main = f"from right import *\nfrom wrong import {known.key} as {known.replaces}\n"
+    wrong = "".join(f"from wrong import {key} as {name}\n" for name, key in mistakes.items())
     return {
-        f"{assignment.slug}.py": main.encode(),
+        f"{assignment.slug}.py": f"from right import *\n{wrong}".encode(),
         "right.py": script(right_cells(assignment)),
         "wrong.py": _IMPORT.sub(_STAND_IN, source).encode(),
         **reference_files(assignment),

@@ -51,6 +51,10 @@ def show(report: Report) -> None:
             for finding in verdict.findings:
                 text = f"{finding.level}: {slug}, {name}: {finding.text}"
                 console.print(text, markup=False, soft_wrap=True)
+    for slug, row in report.verdicts.items():
+        for name, verdict in row.items():
+            for line in verdict.lines:
+                console.print(f"{slug}, {name}: {line}", markup=False, soft_wrap=True)
 
 
 def write(report: Report, path: Path) -> None:

@@ -134,6 +134,10 @@ def test_a_mistake_that_is_taken_for_another(examined, edit):
     verdict = examined(Misconceptions())
     assert verdict.errors == ["again (q1) is taken for first_dimension"]
     assert verdict.data["confusion"]["q1"]["again"] == {"first_dimension": 1}
+    assert verdict.lines == [
+        "q1: 1 of 2 named by their own names; again -> first_dimension",
+        "q2: 1 of 1 named by their own names",
+    ]
 
 
 def test_a_mistake_that_costs_another_question(examined, edit):
