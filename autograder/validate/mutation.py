@@ -86,7 +86,7 @@ class Mutation(Examination):
         for piece, fates in found.items():
             for mutant, fate in zip(_part(mutants, piece), (Fate(**fate) for fate in fates), strict=True):
                 key = excuses.key(mutant)
-                kind = "excused" if not fate.killer and key in given else _kind(fate)
+                kind = "excused" if _survives(fate) and key in given else _kind(fate)
                 counts[kind] += 1
                 used |= {key} if kind == "excused" else set()
                 _tell(verdict, kind, mutant, fate, source)
@@ -106,6 +106,11 @@ def _source(assignment: Assignment) -> str:
 def _part(mutants: list[Mutant], piece: str) -> list[Mutant]:
     start = int(piece.removeprefix("from ")) if piece.startswith("from ") else None
     return mutants[::SAMPLE] if start is None else mutants[start : start + CHUNK]
+
+
+def _survives(fate: Fate) -> bool:
+    """Whether an excuse is not out of date: a right answer that was only slow may be faster next time."""
+    return not fate.killer or fate.late
 
 
 def _kind(fate: Fate) -> str:

@@ -193,6 +193,13 @@ def test_bad_arguments(perplexity):
     check_raises(
         ValueError, perplexity, logits, targets, mask[:, :2], what=f"{call} with a mask of shape (2, 2)"
     )
+    check_raises(
+        ValueError, perplexity, logits[0, 0, 0], targets[0, 0], what="perplexity of shapes () and ()"
+    )
+    some_wrong = targets.clone()
+    some_wrong[1, 2] = 5
+    what = "perplexity of logits for 5 symbols with a target 5 among others"
+    check_raises(ValueError, perplexity, logits, some_wrong, what=what)
     for wrong in (5, -1):
         what = f"perplexity of logits for 5 symbols with the target {wrong}"
         check_raises(ValueError, perplexity, logits, torch.full_like(targets, wrong), what=what)

@@ -99,6 +99,10 @@ def test_causal(TinyGPT):
     for layers, candidate in ((1, one), (3, model)):
         what = f"TinyGPT(9, 12, 3, {layers}, 7)(ids)"
         before = probabilities(candidate, ids, 9, what)
+        change = moved(before[:, :4], probabilities(candidate, ids[:, :4], 9, what)).max().item()
+        assert change < UNMOVED, (
+            f"In a model of {layers} layer(s), the logits of 4 symbols move by {change:.2g} when 3 more follow."
+        )
         change = (probabilities(candidate, changed, 9, what) - before).abs().amax(-1)  # [changed, looked at]
         ahead = (change > UNMOVED).tril(-1)
         if not ahead.any():
@@ -217,6 +221,28 @@ def test_batch(TinyGPT):
         )
 
 
+@torch.no_grad()
+def check_slope(model, ids, name, parameter, seed):
+    """Pass if the gradient of the loss is its slope, along a random direction of length 1 in this parameter.
+
+    In float32, with steps of 0.03 to either side, six models of each of five right classes differed by 0.37 of the
+    tolerance at most; without the path through the attention weights, the worst parameter by 1.6 and more.
+    """
+    noise = torch.Generator().manual_seed(seed)
+    numbers = F.normalize(torch.randn(parameter.numel(), generator=noise), dim=0)
+    direction, start, losses = numbers.reshape(parameter.shape), parameter.clone(), []
+    for step in (0.03, -0.03):
+        parameter.copy_(start + step * direction)
+        losses.append(F.cross_entropy(model(ids)[:, :-1].mT, ids[:, 1:]).item())
+    parameter.copy_(start)
+    slope, expected = (parameter.grad * direction).sum().item(), (losses[0] - losses[1]) / 0.06
+    typical = parameter.grad.norm().item() / parameter.numel() ** 0.5
+    assert abs(slope - expected) <= typical + 2e-4, (
+        f"The gradient of the loss in {name} has the slope {slope:.3g} along some direction, but there the loss changes"
+        f" by {expected:.3g} a unit: part of the way is cut (.detach(), .data)."
+    )
+
+
 @test_case(
     name="gradients reach every matrix",
     points=1,
@@ -233,6 +259,8 @@ def test_gradients(TinyGPT):
     for name, parameter in matrices.items():
         reached = parameter.grad is not None and parameter.grad.abs().max() > 0
         assert reached, f"No gradient of the loss reaches {name}."
+        for seed in range(3):
+            check_slope(model, ids, name, parameter, seed)
 
 
 @test_case(
@@ -254,6 +282,8 @@ def test_bad_arguments(TinyGPT):
     check_raises(ValueError, model, ids[0], what=f"{call} with ids of shape (7,)")
     for unknown in (9, -1):
         check_raises(ValueError, model, torch.full((1, 3), unknown), what=f"{call} with the id {unknown}")
+        mixed = torch.tensor([[1, 2], [3, unknown]])
+        check_raises(ValueError, model, mixed, what=f"{call} with the id {unknown} among others")
 
 
 # Ten trainings of the reference, 1000 steps each, measured as here (benchmarks/language_model_seeds.py):

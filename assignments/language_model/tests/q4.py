@@ -74,7 +74,7 @@ def test_learns(TinyGPT, train):
 
 @test_case(
     name="it learns what stands after the =",
-    points=3,
+    points=2,
     hidden=True,
     failure_message="After 200 steps on problems whose answers are all 37, the model is to know that. Row i of "
     "the logits predicts symbol i + 1; the loss is to count the symbols of the answers, the end "
@@ -139,6 +139,37 @@ def test_perplexity(short_training):
         text += f", and {math.exp(learned):.4g} is that of the answers that were trained on."
         raise Mistake("evaluated_on_training_problems", text)
     raise AssertionError(f"{text}.")
+
+
+@torch.no_grad()
+def answer_losses(model, problem):
+    """The losses of the symbols of one answer and of its end."""
+    ids = torch.tensor([["0123456789+-=;_".index(symbol) for symbol in problem + ";"]])
+    losses = torch.nn.functional.cross_entropy(model(ids[:, :-1]).mT, ids[:, 1:], reduction="none")
+    return losses[0, problem.index("=") :]
+
+
+@test_case(
+    name="answers of one digit and of two; one problem of each kind",
+    points=1,
+    hidden=True,
+    failure_message="Texts are of different length: what was appended to the shorter ones is no symbol of an answer. "
+    "The last row of the record is of step `steps`, whatever number that is.",
+)
+def test_lengths(TinyGPT, train):
+    model, problems = (
+        TinyGPT(15, 16, 2, 1, 12),
+        ["12+5=17", "13+5=18", "20-4=16", "22-4=18", "15+3=18", "10-4=6"],
+    )
+    history = train(model, problems, 83, 0)
+    check_history(history, 83, "train(model, problems, 83, 0)")
+    losses = torch.cat([answer_losses(model.eval(), problem) for problem in problems[4:]])
+    found, expected = history["perplexity"][-1], losses.double().mean().exp().item()
+    assert abs(found / expected - 1) <= 1e-2, (
+        f"The last perplexity in the record is {found:.4g}, but that of the held-out answers 18; and 6; is"
+        f" {expected:.4g}."
+    )
+    check_history(train(model, [PROBLEMS[0], PROBLEMS[4]], 1, 0), 1, "train(model, two problems, 1, 0)")
 
 
 @test_case(

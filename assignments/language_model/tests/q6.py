@@ -160,6 +160,14 @@ def test_layers(TinyGPT, attention_maps):
     assert all((maps[i] - maps[j]).abs().max() > 1e-6 for i, j in ((0, 1), (1, 2), (0, 2))), (
         "Two layers with different weights have the same maps."
     )
+    # Which of positions 3 and 4 is looked at more by position 5 is a matter of these three, in the first layer; later
+    # layers see what the ones before have made of the symbols, so another first symbol changes it.
+    changed = ids.clone()
+    changed[0] = (ids[0] + 1) % 9
+    ratios = [found[1:, :, 5, 3] / found[1:, :, 5, 4] for found in (maps, attention_maps(model, changed))]
+    assert (ratios[1] / ratios[0] - 1).abs().amax(-1).min() > 1e-4, (
+        f"In a later layer of {what}, positions look at the symbols themselves, and not at what the layer before made."
+    )
 
 
 @test_case(
