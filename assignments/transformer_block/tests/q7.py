@@ -17,7 +17,7 @@ OK_FORMAT = False
 name = "q7"
 all_or_nothing = False
 CALL = "Encoder(n_layers=3, d_model=6, n_heads=2, d_ff=5"
-# The encoder and its own blocks, called one by one, compute the same numbers: what differs is rounding, below 1e-12.
+# The encoder and its own blocks, called one by one, compute the same numbers: what differs is rounding, below 1e-14.
 
 
 def normal(*shape, seed, dtype=torch.float64):
