@@ -61,7 +61,7 @@ def oracle(block, x, norm_first, mask=None, activation="gelu"):
     """nn.TransformerEncoderLayer with the parameters of the block, differentiable with respect to them.
 
     It is in train mode without dropout, for in eval mode it may take a faster path of its own. Correct blocks differ
-    from it by at most 6e-15 in float64 and 3e-6 in float32 (numbers up to 9); every mistake is off by 1e-3 or more.
+    from it by at most 2e-14 in float64 and 2e-6 in float32; every mistake is off by 1e-3 or more.
     """
     layer = nn.TransformerEncoderLayer(
         D, HEADS, D_FF, dropout=0.0, activation=activation, batch_first=True, norm_first=norm_first, dtype=x.dtype
@@ -121,9 +121,9 @@ def test_nothing_added(TransformerBlock):
         what = f"TransformerBlock(5, 1, 3, norm_first={norm_first})"
         check_parameters(block, shapes_of(5, 3), what=what)
         zeroed(block, "attention.W_O", "attention.b_O", "feed_forward.W_2", "feed_forward.b_2")
-        # eps = 1e-5 is in the norms: 4e-6
+        # eps = 1e-5 is in the norms: measured 1e-5 after two of them
         check_close(
-            block(x).detach(), expected, tolerance=1e-5, what=f"{what}(x), both of whose sublayers add 0,"
+            block(x).detach(), expected, tolerance=1e-4, what=f"{what}(x), both of whose sublayers add 0,"
         )
 
 

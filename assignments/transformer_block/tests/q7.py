@@ -17,7 +17,7 @@ OK_FORMAT = False
 name = "q7"
 all_or_nothing = False
 CALL = "Encoder(n_layers=3, d_model=6, n_heads=2, d_ff=5"
-# The encoder and its own blocks, called one by one, compute the same numbers: what differs is rounding, below 1e-12.
+# The encoder and its own blocks, called one by one, compute the same numbers: what differs is rounding, below 1e-14.
 
 
 def normal(*shape, seed, dtype=torch.float64):
@@ -81,7 +81,7 @@ def without_attention(block, x, norm_first, dropout):
     name="as many blocks as asked for",
     points=1,
     hidden=False,
-    failure_message="self.blocks = nn.ModuleList(...) of n_layers TransformerBlocks, each made anew. With "
+    failure_message="self.blocks holds n_layers TransformerBlocks, each made anew, in an nn.ModuleList. With "
     "norm_first there is a LayerNorm self.norm as well.",
 )
 def test_blocks(Encoder):

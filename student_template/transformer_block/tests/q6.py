@@ -65,9 +65,9 @@ def test_nothing_added(TransformerBlock):
         what = f"TransformerBlock(5, 1, 3, norm_first={norm_first})"
         check_parameters(block, shapes_of(5, 3), what=what)
         zeroed(block, "attention.W_O", "attention.b_O", "feed_forward.W_2", "feed_forward.b_2")
-        # eps = 1e-5 is in the norms: 4e-6
+        # eps = 1e-5 is in the norms: measured 1e-5 after two of them
         check_close(
-            block(x).detach(), expected, tolerance=1e-5, what=f"{what}(x), both of whose sublayers add 0,"
+            block(x).detach(), expected, tolerance=1e-4, what=f"{what}(x), both of whose sublayers add 0,"
         )
 
 

@@ -30,7 +30,7 @@ def blocks_of(encoder, n_layers, what):
     name="as many blocks as asked for",
     points=1,
     hidden=False,
-    failure_message="self.blocks = nn.ModuleList(...) of n_layers TransformerBlocks, each made anew. With "
+    failure_message="self.blocks holds n_layers TransformerBlocks, each made anew, in an nn.ModuleList. With "
     "norm_first there is a LayerNorm self.norm as well.",
 )
 def test_blocks(Encoder):
