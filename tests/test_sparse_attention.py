@@ -104,7 +104,6 @@ def test_reference(grade, name):
     result = grade(name, content)
     assert lost(result) == {}, result["tests"]
     assert result["score"] == ASSIGNMENT.possible
-    assert result["execution_time"] < 10
 
 
 @pytest.mark.parametrize("path", HONEST, ids=lambda path: path.stem)
