@@ -28,7 +28,7 @@ def confusion_matrices(vanilla_scores, sparse_scores, moe_scores):
 
 
 def accuracy_time_and_parameters(vanilla_scores, sparse_scores, moe_scores):
-    """Held-out accuracy of each variant against the seconds for 2000 pairs while this was graded, with its parameters."""
+    """Held-out accuracy of each variant against the seconds for 2000 pairs, with its number of parameters."""
     figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
     for name, scores in _scores(vanilla_scores, sparse_scores, moe_scores).items():
         point = scores["seconds"], scores["accuracy"]
