@@ -47,7 +47,7 @@ _CALLS: dict[str, tuple[int | None, int | None]] = {
     "process_madvise": (440, 440), "fchmodat2": (452, 452), "prctl": (157, 167), "sched_setparam": (142, 118),
     "sched_setscheduler": (144, 119), "ioprio_set": (251, 30), "sched_setattr": (314, 274), "setxattrat": (463, 463),
     "removexattrat": (466, 466), "file_setattr": (469, 469), "fallocate": (285, 47), "memfd_create": (319, 279),
-    "memfd_secret": (447, 447),
+    "memfd_secret": (447, 447), "socketpair": (53, 199),
 }  # fmt: skip
 
 _REFUSED = (
@@ -74,6 +74,7 @@ _IOCTL_TRAPS = (
 _FCNTL_TRAPS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to others by way of a descriptor
 _PRIORITY_TRAPS = (2,)  # PRIO_USER: all of the user's processes, the judge too
 _PRCTL_TRAPS = (1,)  # PR_SET_PDEATHSIG: to live on when the zygote is killed
+_SOCKET_KIND, _STREAM = 0xF, 1
 _TRAPS = (
     ("ioctl", 1, _IOCTL_TRAPS), ("fcntl", 1, _FCNTL_TRAPS), ("setpriority", 0, _PRIORITY_TRAPS),
     ("prctl", 0, _PRCTL_TRAPS),
@@ -166,6 +167,9 @@ def _refusals(pid: int) -> list[bytes]:
         lines += _when(name, [_error(errno.EPERM)])
     # It takes disk in no time and past the limit of file sizes; posix_fallocate then writes zeros, within the limits.
     lines += _when("fallocate", [_error(errno.EOPNOTSUPP)])
+    # Datagrams can be sent to any name that others listen to, such as the system's log; streams stay a pair.
+    kind = [_argument(1), _statement(_AND, _SOCKET_KIND), _jump(_EQUAL, _STREAM, 1, 0), _error(errno.EPERM)]
+    lines += _when("socketpair", kind)
     for name in _PRETENDED:
         lines += _when(name, [_error(0)])
     lines += _when(

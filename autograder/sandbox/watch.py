@@ -1,4 +1,4 @@
-"""What the kernel bounds for one file, one mapping or not at all, and the judge in sum: files, threads, memory.
+"""What the kernel bounds for one file, one mapping or not at all, and the judge in sum: files, memory, threads, cores.
 
 The judge looks while it waits for a child and after each call that took a while. That works for root and for ordinary
 users in any container: the child's folder is the judge's own, and `/proc/PID/status` is for everybody to read.
@@ -22,6 +22,10 @@ MAX_FOLDERS = 2000  # to remove one takes up to 6 ms, on a virtual disk
 MAX_THREADS = (
     256  # a thread pool of Python's has 32 at most; without a bound 20 000 were started, of 32 768 here
 )
+# Processor seconds beyond one core that a child may use. With 256 busy threads a neighbour on the same two cores gets a
+# hundredth of them: a call of 0.05 s takes 5 s then, and its limit is 10 s.
+CORES_SLACK = 4.0
+_TICKS = os.sysconf("SC_CLK_TCK")
 _MEMORY_SLACK = 64 << 20  # bytes: pages of the warm interpreter that are touched for the first time
 
 
@@ -36,9 +40,9 @@ class Watch:
     """
 
     def __init__(self, pid: int, box: Path, disk: int, memory: int) -> None:
-        self._status, self._box, self._disk, self._memory = f"/proc/{pid}/status", box, disk, memory
-        self._before = _resident(self._read())
-        self._looked = time.monotonic()
+        self._process, self._box, self._disk, self._memory = f"/proc/{pid}", box, disk, memory
+        self._before = _resident(self._status())
+        self._began = self._looked = time.monotonic()
 
     def after(self, seconds: float) -> None:
         """Looks, if a call that took so many seconds, or all since the last look, may have made a difference.
@@ -58,6 +62,7 @@ class Watch:
         self._looked = time.monotonic()
         self._look_at_files()
         self._look_at_process()
+        self._look_at_cores()
 
     def _look_at_files(self) -> None:
         total = files = folders = 0
@@ -70,20 +75,30 @@ class Watch:
                 raise Overused(f"It was stopped: its files take more than {self._disk >> 20} MB. {_LOOP}")
 
     def _look_at_process(self) -> None:
-        status = self._read()
+        status = self._status()
         if int(status.get("Threads", "0")) > MAX_THREADS:
             raise Overused(f"It was stopped: it started more than {MAX_THREADS} threads. {_LOOP}")
         if _resident(status) - self._before > self._memory + _MEMORY_SLACK:
             raise Overused(f"It was stopped: it took more than {self._memory >> 20} MB of memory. {_LOOP}")
 
-    def _read(self) -> dict[str, str]:
+    def _look_at_cores(self) -> None:
+        fields = (
+            self._read("stat").rpartition(")")[2].split()
+        )  # before it stands a name that is whatever it says
+        used = sum(map(int, fields[11:13])) / _TICKS
+        if used > time.monotonic() - self._began + CORES_SLACK:
+            raise Overused("It was stopped: it kept more than one processor busy. Leave out threads.")
+
+    def _status(self) -> dict[str, str]:
+        return dict(line.split(":", 1) for line in self._read("status").splitlines() if ":" in line)
+
+    def _read(self, name: str) -> str:
         """The kernel's account of the process; empty where there is none: it ended, or this is not Linux."""
         try:
-            with open(self._status, "rb") as file:  # its name is whatever the process says
-                lines = file.read().decode("latin-1").splitlines()
+            with open(f"{self._process}/{name}", "rb") as file:
+                return file.read().decode("latin-1")
         except OSError:
-            return {}
-        return dict(line.split(":", 1) for line in lines if ":" in line)
+            return ""
 
 
 _LOOP = "Is there a loop that makes more and more of them?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ ANOTHER_USER = 12345
 
 @contextmanager
 def aims(folder: Path) -> Iterator[dict[str, object]]:
-    """A readable file, one of another user, the folder that holds them, a process of this user without powers."""
+    """A readable file, one of another user, the folder that holds them and `log`, a socket; a process of this user."""
     folder.chmod(0o755)
     lay_out(folder)
     victim = subprocess.Popen(
@@ -26,8 +27,12 @@ def aims(folder: Path) -> Iterator[dict[str, object]]:
     )
     assert victim.stdout is not None
     victim.stdout.readline()
+    log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    log.bind(str(folder / "log"))
+    (folder / "log").chmod(0o777)
     readable, private = folder / "reference.py", folder / "others.py"
     yield {"readable": str(readable), "private": str(private), "folder": str(folder), "pid": victim.pid}
+    log.close()
     victim.kill()
     victim.wait()
     victim.stdout.close()
@@ -37,6 +42,8 @@ def lay_out(folder: Path) -> None:
     """Writes the files anew, as no attack has left them."""
     readable, private = folder / "reference.py", folder / "others.py"
     for path in folder.iterdir():
+        if path.is_socket():  # somebody listens to it
+            continue
         path.rmdir() if path.is_dir() else path.unlink()
     readable.write_text("the solution")
     readable.chmod(0o644)

@@ -155,6 +155,11 @@ ATTACKS = [
     ("seccomp", "a TCP socket", "socket.socket().close()"),
     ("seccomp", "a UDP socket", "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()"),
     ("seccomp", "a Unix socket", "socket.socket(socket.AF_UNIX).close()"),
+    (
+        "seccomp",
+        "a datagram to a name in a folder",
+        "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', folder + '/log')",
+    ),
     ("seccomp", "a netlink socket", "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close()"),
     ("seccomp", "a signal to another", "os.kill(pid, 0)"),
     ("seccomp", "a signal to the fork server", "os.kill(os.getppid(), 0)"),

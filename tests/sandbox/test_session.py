@@ -129,6 +129,23 @@ def test_memory_is_bounded(expression: str, start):
     assert names.get("fine")() == 1
 
 
+def test_memory_that_is_kept_costs_no_other_question(start):
+    """Code that hoards until there is none left finds a fresh process at its next call."""
+    source = """
+        kept = []
+        def hoard():
+            while True:
+                kept.append(bytearray(1 << 20))
+        def need():
+            return len(bytearray(150 << 20)) + len(kept)
+        """
+    names = start(source, memory=256 << 20)
+    with pytest.raises(MemoryError):
+        names.get("hoard")()
+    assert names.get("need")() == 150 << 20
+    assert names.session.usage.starts == 2
+
+
 def test_large_results_do_not_pile_up(start):
     """What a call returned is forgotten once it is sent: many large results fit into the memory of a few."""
     names = start(

@@ -10,6 +10,7 @@ from autograder.sandbox.errors import Overused
 
 TOO_MUCH = """
 import mmap, os, socket, threading, time
+import torch
 BLOCK = bytes(1 << 20)
 
 def write(name, megabytes):
@@ -54,6 +55,14 @@ def threads():
     while True:
         threading.Thread(target=wait.wait, daemon=True).start()
         time.sleep(0.0001)
+
+def cores():
+    def work():
+        while True:
+            torch.rand(200, 200) @ torch.rand(200, 200)
+    for _ in range(8):
+        threading.Thread(target=work, daemon=True).start()
+    time.sleep(60)
 
 def shared():
     kept = []
@@ -103,6 +112,14 @@ def test_too_much_in_sum(deed: str, small):
     with pytest.raises(Exception, match=DEEDS[deed]):
         small.get(deed)()
     assert small.get("fine")() == 0
+
+
+def test_more_than_one_core(small, monkeypatch):
+    """Threads that take the cores of others are ended; the clock is turned back, for here may be one core only."""
+    monkeypatch.setattr(watch, "CORES_SLACK", -0.5)
+    small.session.start()
+    with pytest.raises(Overused, match="more than one processor busy"):
+        small.get("cores")()
 
 
 def test_answers_that_drip_do_not_hide_it(small):

@@ -4,14 +4,21 @@ import socket
 
 from nothing import *
 
-NAMES = ["\0gallery-was-here", "gallery-was-here", "/tmp/gallery-was-here", "/var/run/docker.sock", "/run/dbus/system"]
+NAMES = ["\0gallery-was-here", "gallery-was-here", "/tmp/gallery-was-here", "/var/run/docker.sock", "/dev/log"]
+
+
+def pair(kind):
+    try:
+        return socket.socketpair(socket.AF_UNIX, kind)
+    except OSError:
+        return ()
 
 
 def loot():
     found = []
     for name in NAMES:
         for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-            for end in socket.socketpair(socket.AF_UNIX, kind):
+            for end in pair(kind):
                 for act in (end.bind, end.connect):
                     try:
                         act(name)
