@@ -9,7 +9,7 @@ import functools
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,15 @@ def local(control: socket.socket, jobs: int | None) -> Runners:
         jobs: how many judges; None: as many as fit.
     """
 
-    def runners(assignment: Assignment, tasks: int) -> AbstractContextManager[Runner]:
+    @contextmanager
+    def runners(assignment: Assignment, tasks: int) -> Iterator[Runner]:
         remove_abandoned()
         wanted = jobs or fitting_jobs(assignment.limits.memory_mb)
-        return Pool(Judges(control), assignment, max(1, min(wanted, tasks)))
+        try:
+            with Pool(Judges(control), assignment, max(1, min(wanted, tasks))) as pool:
+                yield pool
+        finally:
+            remove_abandoned()  # of judges that had to be killed on the way
 
     return runners
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -330,3 +332,27 @@ def test_nothing_found(course, capsys, folder, message):
     assert batch.grade_all(course.assignment, [given], course.output, course.runners) == 2
     assert message in capsys.readouterr().err
     assert not course.output.exists()
+
+
+def test_judges_that_were_killed_leave_nothing(course, tmp_path, monkeypatch):
+    """The folder of a judge that had to be ended on the way goes when the batch does, not at the next start."""
+    left = tmp_path / "autograder-killed"
+
+    class Pool:
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            (left / "1").mkdir(parents=True)
+            (left / ".owner").touch()
+            os.utime(left / ".owner", (0, 0))
+
+        def __exit__(self, *_):
+            assert left.exists()
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(batch, "Judges", lambda control: None)
+    monkeypatch.setattr(batch, "Pool", Pool)
+    with batch.local(None, 1)(course.assignment, 1):
+        pass
+    assert not left.exists()
