@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -100,7 +100,9 @@ class Session:
     patience: float | None = None
 
     def __post_init__(self) -> None:
-        self._output = tempfile.TemporaryFile(mode="a+b")  # noqa: SIM115  a file: nobody has to drain it, unlike a pipe
+        self._output: IO[bytes] | None = None
+        self._printed = ""
+        self._closed = False
         self._pid: int | None = None
         self._box: Path | None = None
         self._channel: Channel | None = None
@@ -132,6 +134,9 @@ class Session:
         while not self.alive:
             if self.usage.seconds > self.bounds.total_seconds:
                 raise TimedOut(f"The time for one submission ({self.bounds.total_seconds:g} s) is used up.")
+            # A file: nobody has to drain it, unlike a pipe. One for each child: what one wrote no other can read,
+            # or hidden tests' inputs would come to light in the errors of the cells that run again.
+            self._output = tempfile.TemporaryFile(mode="a+b")  # noqa: SIM115  `kill` closes it
             self._pid, self._box, self._channel = self.sandbox.spawn(
                 self.bounds, self.code, self._output.fileno()
             )
@@ -180,15 +185,20 @@ class Session:
         self.usage.peak_mb = max(self.usage.peak_mb, (report.get("peak_kb") or 0) / 1024)
         if self._box is not None:
             remove(self._box)
+        if self._output is not None:
+            self._printed = _shortened(
+                self._printed + _excerpt(self._output, self.bounds.output), self.bounds.output
+            )
+            self._output.close()
         return how_it_ended(report.get("status"))
 
     def close(self) -> None:
         """Ends the child and keeps what it printed in `usage.output`; the second time it does nothing."""
-        if self._output.closed:
+        if self._closed:
             return
+        self._closed = True
         self.kill()
-        self.usage.output = without_folder(_excerpt(self._output, self.bounds.output))
-        self._output.close()
+        self.usage.output = without_folder(self._printed)
 
     # ------------------------------------------------------------------------------------------------------ requests
 
@@ -389,6 +399,14 @@ def how_it_ended(status: int | None) -> str:
         signal.SIGSYS: "was stopped: it made a system call that is not allowed",
     }
     return known.get(signal.Signals(-status), f"was ended by signal {-status}")
+
+
+def _shortened(text: str, bound: int) -> str:
+    """The beginning and the end of what several children printed."""
+    half = bound // 2
+    if len(text) <= 2 * bound:
+        return text
+    return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters left out ...]\n{text[-half:]}"
 
 
 def _excerpt(file: Any, bound: int) -> str:

@@ -365,6 +365,23 @@ def test_output_of_a_process_that_died_is_kept(start):
     assert names.session.usage.output.split() == ["cell", "bye", "cell"]
 
 
+def test_output_is_not_read_back(start):
+    """What a process printed is out of reach for the one that follows: nothing crosses from hidden tests to cells."""
+    source = """
+        import os
+        found = os.pread(1, 1000, 0)
+        def tell(secret):
+            print(secret)
+            os._exit(0)
+        """
+    names = start(source)
+    with pytest.raises(Died):
+        names.get("tell")("a hidden input")
+    assert names.get("found") == b""
+    names.session.close()
+    assert names.session.usage.output == "a hidden input\n"
+
+
 def test_strange_output_is_text(start):
     """Bytes that are no text end up as text all the same."""
     names = start("import os\nos.write(1, b'\\xff\\xfe ok')")
