@@ -62,12 +62,22 @@ def examine(say: Callable[[str], None], without: frozenset[str] = frozenset()) -
     with Sandbox(without=without) as sandbox:
         for name, meaning in LAYERS.items():
             say(f"  {_state(name, sandbox, without):6} {name:14} {meaning}{_why(name, sandbox)}")
+        say(f"Environment {environment(sandbox.layers)} of SECURITY.md, which says what is promised in it.")
         say("Tried in the sandbox:")
         outcomes = _attack(sandbox)
     for attack, refusal in outcomes.items():
         how = f": {refusal}" if refusal else ""
         say(f"  {'closed' if refusal else 'OPEN':6} {attack.replace('_', ' ')}{how}")
     return all(outcomes.values())
+
+
+def environment(names: list[str]) -> str:
+    """The letter of SECURITY.md for a machine that puts on these layers."""
+    if "seccomp" not in names:
+        return "E"
+    if "user" in names:
+        return "A" if "landlock" in names else "B"
+    return "C" if "landlock" in names else "D"
 
 
 def _state(name: str, sandbox: Sandbox, without: frozenset[str]) -> str:

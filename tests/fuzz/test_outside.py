@@ -290,7 +290,7 @@ FILES = st.dictionaries(
 @settings(max_examples=500, deadline=None, derandomize=True)
 @given(FILES, FILES, st.binary(max_size=4), st.binary(max_size=4))
 def test_no_two_submissions_are_one(one: Files, two: Files, first: bytes, second: bytes):
-    """The digest by which a submission is known again is that of its files alone: no bytes move from one to the next."""
+    """The digest by which a submission is known again is of its files alone: no bytes move from one to the next."""
     entries = (("mini.py", one, first), ("other.py", two, second))
     digests = [_digest("script", main, {**files, main: content}) for main, files, content in entries]
     assert (digests[0] == digests[1]) is ((one, first) == (two, second))

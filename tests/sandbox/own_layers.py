@@ -21,6 +21,7 @@ from unittest.mock import patch
 
 import jinja2
 import torch
+from rich.console import Console
 
 from autograder import fixtures, progress, submission, suite
 from autograder.assignment import Artifact, Assignment, load
@@ -275,8 +276,10 @@ def _no_formulas(sandbox: Sandbox, on: bool) -> bool:
 
 
 def _clean_console(sandbox: Sandbox, on: bool) -> bool:
+    console = Console(file=io.StringIO())
     with patch.object(progress, "clean", progress.clean if on else lambda text: text):
-        return "\x1b" in progress._line(Result("\x1b[2J.py"), 1, 1)
+        progress.Display(console, 1).finished(Result("\x1b[2J.py"))
+    return "\x1b" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 ATTACKS: list[tuple[str, str, Attack]] = [

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from autograder.sandbox import doctor
 from autograder.sandbox.host import Sandbox
 from autograder.sandbox.layers import LAYERS, active
 from tests.sandbox import layer_table, own_layers
@@ -58,8 +59,8 @@ def test_what_is_open_is_known(rows: list[Row]):
     assert opened["D"] == readable | neighbours | existence
 
 
-def test_the_environments_are_those_that_arise(monkeypatch: pytest.MonkeyPatch):
-    """Each column has the layers that a machine which lacks the others really puts on."""
+def test_the_environments_are_those_that_arise():
+    """Each column has the layers that a machine which lacks the others really puts on, and the doctor names it so."""
     lacking = {
         "A": (), "B": ("landlock",), "C": ("user",), "D": ("user", "landlock"),
         "E": ("uninspectable", "user", "landlock", "seccomp", "read-only"),

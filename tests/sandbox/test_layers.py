@@ -1,6 +1,7 @@
 """Each layer closes what it says, honest code runs without any one of them, and `doctor` tells what is missing."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -433,6 +434,7 @@ def test_doctor_with_everything_on():
     for name, meaning in LAYERS.items():
         assert f"{name:14} {meaning}" in text
     assert "missing: " in text or os.getuid() == 0
+    assert re.search(r"^Environment [A-E] of SECURITY.md", text, re.M)
     assert "OPEN" not in text
     assert healthy
     assert text.count("closed ") >= 8
