@@ -152,7 +152,9 @@ def test_reach():
     reach = Reach(ising)
     assert "sample" not in reach.direct["q9"]
     assert "sample" in reach.through["q9"]
-    assert reach.making({"weights"}) == {"Denoiser", "train"}
+    assert reach.making_artifacts() == {"Denoiser", "train"}
+    assert "generated" in reach.resting_on_artifacts()
+    assert "simulated_energies" not in reach.resting_on_artifacts()
     assert "q3" in closure(ising, "q7")
     assert "q9" in resting(ising, "q4")
     assert resting(ising, "q9") == set()
