@@ -81,6 +81,10 @@ class Fixtures:
                 raise
         return self._known[name]
 
+    def give(self, values: Mapping[str, Any]) -> None:
+        """Fixtures that need not be computed any more, by name."""
+        self._known.update(values)
+
     def call(self, function: Callable[..., Any]) -> Any:
         """Calls a function with the values that its parameters name."""
         return function(**{name: self.get(name) for name in inspect.signature(function).parameters})

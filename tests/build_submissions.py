@@ -27,7 +27,7 @@ def right_cells() -> list[str]:
 
 def script(cells: Iterable[str]) -> str:
     """Cells as a script in percent format."""
-    return "".join(f"# %%\n{cell}\n\n" for cell in cells)
+    return submissions.script(cells).decode()
 
 
 def complete(source: str) -> str:

@@ -19,6 +19,7 @@ from autograder.diagnosis import load_misconceptions
 from autograder.grading import Judge
 from autograder.report import gradescope
 from autograder.sandbox.session import Sandbox
+from autograder.validate.misconceptions import concerned
 from autograder.validate.submissions import mistaken, right_cells
 from tests.build_submissions import archive, notebook, script
 
@@ -44,10 +45,10 @@ def grade(tmp_path_factory):
     with Sandbox() as sandbox:
         judge = Judge(ASSIGNMENT, sandbox)
 
-        def graded(name, content):
+        def graded(name, content, questions=None):
             path = folder / name
             path.write_bytes(content)
-            result = judge.grade(submission.read(path, name, ASSIGNMENT))
+            result = judge.grade(submission.read(path, name, ASSIGNMENT), questions=questions)
             return json.loads(json.dumps(gradescope.to_dict(result, ASSIGNMENT)))
 
         yield graded
@@ -115,9 +116,10 @@ def test_untouched_stub(grade, name):
 
 @pytest.mark.parametrize("misconception", MISCONCEPTIONS, ids=lambda m: f"{m.question}-{m.key}")
 def test_misconception(grade, misconception):
-    """It loses points in its question alone, and the feedback has its name and its hint."""
+    """It loses points in its question alone, of those that ask for its name; the feedback has its name and hint."""
     name = f"{misconception.question}-{misconception.key}.zip"
-    result = grade(name, wrong(misconception.key, misconception.replaces))
+    asked = concerned(ASSIGNMENT, misconception)
+    result = grade(name, wrong(misconception.key, misconception.replaces), asked)
     told = text(result, misconception.question)
     assert set(lost(result)) == {misconception.question}, told
     assert result["extra_data"]["diagnoses"] == {misconception.question: misconception.key}

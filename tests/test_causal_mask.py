@@ -18,6 +18,7 @@ from autograder.diagnosis import load_misconceptions, load_reference
 from autograder.grading import Judge
 from autograder.report import gradescope
 from autograder.sandbox.session import Sandbox
+from autograder.validate.misconceptions import concerned
 from autograder.validate.submissions import mistaken, right_cells
 from tests.build_submissions import archive, notebook, script
 
@@ -164,11 +165,11 @@ def grade(judge, tmp_path_factory):
     """Grades the content of a file, once: what Gradescope is told, as a dict."""
     folder, known = tmp_path_factory.mktemp("graded"), {}
 
-    def graded(name, content):
+    def graded(name, content, questions=None):
         if content not in known:
             path = folder / name
             path.write_bytes(content)
-            result = judge.grade(submission.read(path, name, ASSIGNMENT))
+            result = judge.grade(submission.read(path, name, ASSIGNMENT), questions=questions)
             known[content] = json.loads(json.dumps(gradescope.to_dict(result, ASSIGNMENT)))
         return known[content]
 
@@ -223,8 +224,8 @@ def test_untouched_stub(grade):
 
 @pytest.mark.parametrize("wrong", MISCONCEPTIONS, ids=lambda m: f"{m.question}-{m.key}")
 def test_misconception(grade, wrong):
-    """It loses points in its question alone, and the feedback has its name and its hint."""
-    result = grade("wrong.zip", misconception(wrong))
+    """It loses points in its question alone, of those that ask for its name; the feedback has its name and hint."""
+    result = grade("wrong.zip", misconception(wrong), concerned(ASSIGNMENT, wrong))
     assert set(lost(result)) == {wrong.question}, text(result)
     assert result["extra_data"]["diagnoses"] == {wrong.question: wrong.key}
     like = re.escape(f"like {wrong.name}.")

@@ -17,6 +17,7 @@ from autograder.diagnosis import load_misconceptions
 from autograder.grading import Judge
 from autograder.report import gradescope
 from autograder.sandbox.session import Sandbox
+from autograder.validate.misconceptions import concerned
 from autograder.validate.submissions import mistaken, right_cells
 from tests.build_submissions import archive, notebook, script
 
@@ -43,10 +44,11 @@ def judge():
 def grade(judge, tmp_path):
     """Grades the bytes of a submission."""
 
-    def run(name, content):
+    def run(name, content, questions=None):
         path = tmp_path / name
         path.write_bytes(content)
-        return gradescope.to_dict(judge.grade(submission.read(path, name, ASSIGNMENT)), ASSIGNMENT)
+        result = judge.grade(submission.read(path, name, ASSIGNMENT), questions=questions)
+        return gradescope.to_dict(result, ASSIGNMENT)
 
     return run
 
@@ -128,8 +130,8 @@ def test_a_wrong_gelu_costs_its_own_question_only(grade):
 
 @pytest.mark.parametrize("misconception", MISCONCEPTIONS, ids=lambda m: f"{m.question}-{m.key}")
 def test_misconception(grade, misconception):
-    """It loses points in its question alone, and is named with its hint."""
-    result = grade("wrong.zip", wrong(misconception))
+    """It loses points in its question alone, of those that ask for its name, and is named with its hint."""
+    result = grade("wrong.zip", wrong(misconception), concerned(ASSIGNMENT, misconception))
     assert set(lost(result)) == {misconception.question}, result["tests"]
     assert result["extra_data"]["diagnoses"] == {misconception.question: misconception.key}
     text = "\n".join(entries(result, misconception.question))

@@ -5,13 +5,19 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from autograder import submission
 from autograder.assignment import Assignment
+from autograder.fixtures import Fixtures
 from autograder.grading import Judge, Result
 from autograder.sandbox.host import Sandbox
 from autograder.sandbox.launch import Zygote
+from autograder.sandbox.remote import Namespace
+from autograder.sandbox.session import Session
+from autograder.submission import Submission
+from autograder.validate.reach import Reach
 
 
 class _Judge(Judge):
@@ -20,8 +26,20 @@ class _Judge(Judge):
     Asking would cost each judge process a run of the fixtures in itself, 20 s of processor time for ising_ddpm.
     """
 
+    given: Mapping[str, Any] = MappingProxyType({})
+
     def passes_on_reference(self, case: Any) -> bool:
         return True
+
+    def _fixtures(self, session: Session, names: Namespace, submission: Submission) -> Fixtures:
+        made = super()._fixtures(session, names, submission)
+        made.give(self.given)
+        return made
+
+    def made_by_reference(self) -> dict[str, Any]:
+        """The fixtures that rest on artifacts, from the reference's own."""
+        right, reach = self._right_names(), Reach(self.assignment)
+        return {name: right.get(name) for name in reach.resting_on_artifacts()}
 
 
 class Bench:
@@ -36,7 +54,9 @@ class Bench:
 
     def __init__(self, zygote: Zygote) -> None:
         self.sandbox = Sandbox(zygote)
-        self._judge: Judge | None = None
+        self._judge: _Judge | None = None
+        self._made: Mapping[str, Any] = {}
+        self._made_for: _Judge | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="autograder-validate-")
 
     def __enter__(self) -> Bench:
@@ -50,7 +70,7 @@ class Bench:
         """Whether the fork server is still there."""
         return self.sandbox.answers()
 
-    def judge(self, assignment: Assignment) -> Judge:
+    def judge(self, assignment: Assignment) -> _Judge:
         """The assignment's judge; it is kept until another assignment is asked for."""
         if self._judge is None or self._judge.assignment is not assignment:
             self._judge = _Judge(assignment, self.sandbox)
@@ -63,6 +83,7 @@ class Bench:
         files: Mapping[str, bytes],
         questions: Collection[str] | None = None,
         beside: bool = False,
+        trained: bool = True,
     ) -> Result:
         """Grades these files, handed in as a folder.
 
@@ -72,6 +93,7 @@ class Bench:
             files: content by path, one of them the solution.
             questions: those that are to be run; None: all.
             beside: whether the leaderboard's numbers and the figures are wanted as well.
+            trained: whether its artifacts are its own; else what is made from them is taken from the reference.
         """
         with tempfile.TemporaryDirectory(dir=self._folder.name) as folder:
             for path, content in files.items():
@@ -79,4 +101,12 @@ class Bench:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(content)
             handed_in = submission.read(Path(folder), name, assignment)
-        return self.judge(assignment).grade(handed_in, questions=questions, beside=beside)
+        judge = self.judge(assignment)
+        judge.given = {} if trained else self._of_reference(judge)
+        return judge.grade(handed_in, questions=questions, beside=beside)
+
+    def _of_reference(self, judge: _Judge) -> Mapping[str, Any]:
+        """What the reference's artifacts come to; computed once for an assignment."""
+        if self._made_for is not judge:
+            self._made, self._made_for = judge.made_by_reference(), judge
+        return self._made

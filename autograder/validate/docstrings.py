@@ -34,7 +34,7 @@ class Statement:
 
 
 def docstrings(assignment: Assignment) -> dict[str, str]:
-    """The docstrings of what the questions ask for, with single blanks where they are quoted; Class.method as well."""
+    """The docstrings of what the questions ask for, by name, and those of methods, as Class.method."""
     wanted = {name for question in assignment.questions for name in question.defines}
     tree = ast.parse(assignment.reference.read_text(encoding="utf-8"))
     found: dict[str, str] = {}

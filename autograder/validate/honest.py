@@ -1,7 +1,8 @@
 """Unusual right answers, kept in tests/submissions/SLUG/honest, earn everything.
 
 A file `NAME.py` is one submission; what lies beside it as `NAME.safetensors` or `NAME.ARTIFACT.safetensors` is handed
-in with it under the artifact's own name, and the reference's artifact where there is none.
+in with it under the artifact's own name. Where there is none, what is made from artifacts is taken from the reference:
+its weights fit no other network, and training each would take a minute.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from autograder.assignment import Assignment
-from autograder.fixtures import reference_files
 from autograder.validate.answers import losses, told
 from autograder.validate.bench import Bench
 from autograder.validate.digests import folder_digest, graded_digest
@@ -33,7 +33,8 @@ class Honest(Examination):
 
     def examine(self, bench: Bench, assignment: Assignment, piece: str) -> dict[str, Any]:
         """Grades one."""
-        return told(bench.grade(assignment, piece, variant(assignment, piece)))
+        files = variant(assignment, piece)
+        return told(bench.grade(assignment, piece, files, trained=len(files) > 1 or not assignment.artifacts))
 
     def conclude(self, assignment: Assignment, found: dict[str, Any], options: Options) -> Verdict:
         """Each has all points."""
@@ -53,7 +54,7 @@ def folder(assignment: Assignment) -> Path:
 def variant(assignment: Assignment, name: str) -> Files:
     """One of them, with its artifacts."""
     source = folder(assignment) / f"{name}.py"
-    files = {f"{assignment.slug}.py": source.read_bytes(), **reference_files(assignment)}
+    files = {f"{assignment.slug}.py": source.read_bytes()}
     for artifact in assignment.artifacts:
         for path in (source.with_suffix(".safetensors"), source.with_suffix(f".{artifact.file}")):
             if path.exists():

@@ -61,7 +61,7 @@ class Independence(Examination):
         artifacts = reference_files(assignment)
         if not artifacts:
             return [{}]
-        made_from = Reach(assignment).making({artifact.name for artifact in assignment.artifacts})
+        made_from = Reach(assignment).making_artifacts()
         answered = {name for one in solved for name in assignment.question(one).defines}
         return [artifacts] if made_from <= answered else [{}, artifacts]
 

@@ -45,7 +45,7 @@ class Misconceptions(Examination):
         for question in sorted(missing):
             verdict.error(f"{question} has no misconception")
         for one in known.values():
-            for text in faults(one, found[one.key]):
+            for text in faults(assignment, one, found[one.key]):
                 verdict.error(text)
         matrix = confusion(known, found)
         named = sum(row.get(key, 0) for rows in matrix.values() for key, row in rows.items())
@@ -67,18 +67,21 @@ def concerned(assignment: Assignment, known: Misconception) -> list[str]:
     ]
 
 
-def faults(known: Misconception, result: dict[str, Any]) -> list[str]:
+def faults(assignment: Assignment, known: Misconception, result: dict[str, Any]) -> list[str]:
     """What is not as it should be when this mistake is graded."""
+    cases, excused = Reach(assignment).cases, resting(assignment, known.question)
     lines = [f"{known.key}: {result['message']}"] if result["status"] != "graded" else []
     for question in result["questions"]:
-        lost = question["score"] < question["possible"]
-        if question["name"] != known.question:
-            if lost:
+        name = question["name"]
+        if name != known.question:
+            blamed = [
+                c for c in question["failed"] if name not in excused or known.replaces in cases[name][c]
+            ]
+            if blamed or question["policy"]:
                 lines.append(
-                    f"{known.key}, a mistake in {known.question}, loses {question['name']} as well: "
-                    f"{', '.join(question['failed'])}"
+                    f"{known.key}, a mistake in {known.question}, loses {name} as well: {', '.join(blamed)}"
                 )
-        elif not lost:
+        elif question["score"] == question["possible"]:
             lines.append(f"{known.key} loses nothing: no test of {known.question} notices {known.name}")
         elif question["diagnosis"] != known.key:
             lines.append(f"{known.key} ({known.question}) is taken for {question['diagnosis'] or NOBODY}")

@@ -16,25 +16,32 @@ class Reach:
         assignment: whose.
 
     Attributes:
-        direct: by question, the names that are parameters of its tests.
+        cases: by question, then by case, the names that are its parameters.
+        direct: by question, the same of all its cases.
         through: by question, what the fixtures among these need, and so on.
     """
 
     def __init__(self, assignment: Assignment) -> None:
         recipes = load_recipes(assignment)
+        self._artifacts = {artifact.name for artifact in assignment.artifacts}
         self._needs = {name: set(inspect.signature(recipe).parameters) for name, recipe in recipes.items()}
-        self.direct = {
-            question: {name for case in file.test_cases for name in _parameters(case)}
+        self.cases = {
+            question: {case.name: set(_parameters(case)) for case in file.test_cases}
             for question, file in load(assignment, {"elsewhere", *recipes}).items()
         }
+        self.direct = {question: set().union(*cases.values()) for question, cases in self.cases.items()}
         self.through = {
             question: self._closure(names & set(recipes)) - names for question, names in self.direct.items()
         }
 
-    def making(self, artifacts: set[str]) -> set[str]:
+    def resting_on_artifacts(self) -> set[str]:
+        """The fixtures that an artifact goes into, directly or through others."""
+        return {name for name in self._needs if self._closure({name}) & self._artifacts}
+
+    def making_artifacts(self) -> set[str]:
         """The student's names that are called to make what an artifact would hold, where it was not handed in."""
-        using = [names for names in self._needs.values() if names & artifacts]
-        return {name for names in using for name in names} - artifacts - set(self._needs)
+        using = [names for names in self._needs.values() if names & self._artifacts]
+        return {name for names in using for name in names} - self._artifacts - set(self._needs)
 
     def _closure(self, names: set[str]) -> set[str]:
         found: set[str] = set()

@@ -11,9 +11,8 @@ from autograder.assignment import Assignment
 from autograder.fixtures import reference_files
 
 _MARKERS = re.compile(r"^ *# (BEGIN|END) SOLUTION.*\n?", re.M)
-_STAND_IN = (
-    "misconception = lambda *_, **__: lambda thing: thing\n"  # a student's process has none of our modules
-)
+# In place of the import: a student's process has none of our modules.
+_STAND_IN = "misconception = lambda *_, **__: lambda thing: thing\n"
 _IMPORT = re.compile(r"^from autograder\.diagnosis import misconception\n", re.M)
 
 Files = dict[str, bytes]
@@ -65,13 +64,5 @@ def mistaken(assignment: Assignment, mistakes: Mapping[str, str]) -> Files:
         f"{assignment.slug}.py": f"from right import *\n{wrong}".encode(),
         "right.py": script(right_cells(assignment)),
         "wrong.py": _IMPORT.sub(_STAND_IN, source).encode(),
-        **reference_files(assignment),
-    }
-
-
-def replaced(assignment: Assignment, code: str) -> Files:
-    """The reference's answers, with code after them that takes the place of some."""
-    return {
-        f"{assignment.slug}.py": script([*right_cells(assignment), code]),
         **reference_files(assignment),
     }

@@ -68,13 +68,13 @@ def test_a_threshold_is_luck(examined, edit):
 
 
 def test_a_stated_rate_is_exceeded(examined, edit):
-    """The same test says that it fails a right answer once in 10,000, and is counted; a rate that is true is noted."""
+    """The same test says that a check fails a right answer once in 10,000, and is counted; a true rate is noted."""
     luck = DRAWN.format(limit="0.03 if FALSE_FAIL else 0").lstrip("\n")
     edit(Q1, (STACK, luck), ("HAND = [", "FALSE_FAIL = 1e-4\nHAND = ["))
     (error,) = examined(Flakiness(), Options(), ["1-6"]).errors
     assert "of 6 failed, at most" in error
-    assert "(95 % confidence); stated: 0.01 %" in error
-    edit(Q1, ("FALSE_FAIL = 1e-4", "FALSE_FAIL = 0.5"))
+    assert "(95 % confidence); stated: 0.12 % at most" in error
+    edit(Q1, ("FALSE_FAIL = 1e-4", "FALSE_FAIL = 0.05"))
     verdict = examined(Flakiness(), Options(), ["1-6"])
     assert verdict.errors == []
     assert len(verdict.findings) == 1
