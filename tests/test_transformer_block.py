@@ -239,6 +239,44 @@ def test_answers_without_content(grade, name):
     assert result["score"] <= at_most, result["extra_data"]["questions"]
 
 
+FEEDBACK = {
+    "unbiased_variance": """\
+Your `layer_norm` behaves exactly like layer normalisation with the unbiased variance.
+Hint: By what is the sum of the d squares divided, d or d - 1? And what does x.var() do unless told otherwise?
+
+passed: shape and dtype (1 of 1)
+FAILED: a vector worked out by hand (0 of 2)
+    layer_norm([7, 2, 2, 2, 2], eps=0) is wrong in 5 of 5 numbers. The first one is at index [0]: expected 2, found 1.78885. The largest error is 0.21; 1e-09 is allowed.
+    Hint: The mean is 3, and the mean of the squares of (4, -1, -1, -1, -1) is 20 / 5 = 4. With eps = 0 divide by sqrt(4) = 2, with eps = 5 by sqrt(4 + 5) = 3. Then comes the weight, and last the bias.
+passed: the module, and how its parameters start (1 of 1)\
+""",
+    "swapped": """\
+Your `residual` behaves exactly like pre-norm and post-norm in each other's place.
+Hint: norm_first=True: the norm is applied first, to what goes into the sublayer.
+
+FAILED: pre-norm by hand (0 of 1)
+    residual(x, sublayer, norm, norm_first=True) with sublayer(x) = 2 x, norm(x) = x + 1 is wrong in 2 of 2 numbers. The first one is at index [0]: expected 5, found 4. The largest error is 1; 1e-06 is allowed.
+    Hint: With f(x) = 2 x and x + 1 in the place of the norm, x = 1: the norm gives 2, f gives 4, and 1 + 4 = 5.
+FAILED: post-norm by hand (0 of 1)
+    residual(x, sublayer, norm, norm_first=False) with sublayer(x) = 2 x, norm(x) = x + 1 is wrong in 2 of 2 numbers. The first one is at index [0]: expected 4, found 5. The largest error is 1; 1e-06 is allowed.
+    Hint: With f(x) = 2 x and x + 1 in the place of the norm, x = 1: f gives 2, the sum is 3, and the norm of it 4.\
+""",
+}
+
+
+@pytest.mark.parametrize("key", FEEDBACK)
+def test_feedback_to_the_letter(grade, key):
+    """What the student reads before grades are published."""
+    (known,) = [m for m in MISCONCEPTIONS if m.key == key]
+    result = grade(f"letter-{key}.zip", wrong(key, known.replaces))
+    visible = [
+        e
+        for e in result["tests"]
+        if e["visibility"] == "visible" and e["name"].startswith(f"{known.question}:")
+    ]
+    assert [entry["output"] for entry in visible] == [FEEDBACK[key]]
+
+
 @pytest.mark.slow
 def test_notebook_runs_from_top_to_bottom(tmp_path):
     """The solution as a notebook, with all figures."""

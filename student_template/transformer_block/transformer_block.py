@@ -924,6 +924,7 @@ def count_the_parameters() -> None:
         with torch.device("meta"):  # shapes only, no memory
             encoder = Encoder(layers, d_model, n_heads, 4 * d_model, norm_first=name == "GPT-2")
         total = sum(parameter.numel() for parameter in encoder.parameters())
+        require(total > 0, "there are no blocks yet")
         print(f"{name}: {total:,} parameters in its blocks")
 
 

@@ -11,7 +11,7 @@ from autograder.checks import check_close, check_raises, check_shape, check_unch
 OK_FORMAT = False
 name = "q2"
 all_or_nothing = False
-# Correct forms differ by rounding only, below 1e-14 in float64 and 1e-6 in float32; every mistake by 0.01 or more.
+# Correct forms differ by rounding only, below 1e-14 in float64 and 1e-6 in float32.
 
 
 def normal(*shape, seed, dtype=torch.float64):

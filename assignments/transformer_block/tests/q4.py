@@ -166,6 +166,8 @@ def test_generator(dropout, Dropout):
         "two calls of a Dropout": (module(x), module(x)),
     }
     for what, (this, that) in calls.items():
+        check_shape(this, x.shape, what=f"the result of {what}")
+        check_shape(that, x.shape, what=f"the result of {what}")
         if torch.equal(this, that):
             raise Mistake("same_mask", f"In {what}, the same numbers were dropped.")
     same = (one == 0) & (two == 0)
