@@ -521,7 +521,7 @@ def what_they_make() -> None:
             q, k, v = torch.randn(3, n, 2).unbind()
             window, stride, unit = math.isqrt(n) + 1, math.isqrt(n) + 2, n * math.sqrt(n)
             with Made() as made, FlopCounterMode(display=False) as products:
-                attention(q, k, v, window, stride)
+                assert attention(q, k, v, window, stride) is not None, "nothing was returned"
             counts = made.largest / unit, made.written / unit, products.get_total_flops() / unit / 2
             text = "largest {:5.1f}, written {:6.1f}, operations {:6.1f}".format(*counts)
             print(f"{attention.__name__:16} n = {n:4}: {text}")
@@ -593,7 +593,7 @@ def attended_pairs(n: int, window: int, stride: int) -> int:
 # %% tags=["otter_ignore"]
 def count_by_hand() -> None:
     """Print the example, and the count at growing lengths with window = stride = sqrt(n)."""
-    print(f"by hand: {attended_pairs(8, 2, 3)} pairs")
+    print(f"by hand: {attended_pairs(8, 2, 3):d} pairs")
     for root in (10, 100, 1000, 10**6):
         n = root * root
         pairs = attended_pairs(n, root, root)
@@ -614,7 +614,7 @@ def why_the_root() -> Figure:
     roots = [2**k for k in range(2, 11)]
     lengths = [root**2 for root in roots]
     counts = {
-        "causal: $n (n + 1) / 2$": [attended_pairs(n, n, 1) for n in lengths],
+        "causal: $n (n + 1) / 2$": [int(attended_pairs(n, n, 1)) for n in lengths],
         "$w = 16$, $s = 16$": [attended_pairs(n, 16, 16) for n in lengths],
         "$w = s = \\sqrt{n}$": [
             attended_pairs(n, root, root) for n, root in zip(lengths, roots, strict=True)
@@ -768,7 +768,9 @@ def layers_needed(n: int, window: int, stride: int) -> int:
 # %% tags=["otter_ignore"]
 def layers_by_hand() -> None:
     """Print the example and a few others."""
-    print(f"by hand: {layers_needed(8, 2, 3)} layers with window 2, {layers_needed(8, 3, 3)} with window 3")
+    print(
+        f"by hand: {layers_needed(8, 2, 3):d} layers with window 2, {layers_needed(8, 3, 3):d} with window 3"
+    )
     for window in (100, 51, 26, 11, 2):
         print(f"n = 10000, stride 100, window {window:3}: {layers_needed(10_000, window, 100)} layers")
 
