@@ -1,0 +1,421 @@
+"""The nli assignment through the real grader: right answers, the stub, misconceptions, trained models, and its data."""
+
+# ruff: noqa: E501  the feedback's lines are as long as students get them
+
+from __future__ import annotations
+
+import collections
+import itertools
+import pickle
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from otter.test_files import ExceptionTestFile
+from safetensors.torch import load, save
+
+from autograder import assignment, submission
+from autograder.diagnosis import load_misconceptions, load_reference
+from autograder.figures import Artist
+from autograder.grading import Judge
+from autograder.report import gradescope
+from autograder.sandbox.session import Sandbox
+from tests.build_submissions import archive, notebook, script
+
+ROOT = Path(__file__).parents[1]
+ASSIGNMENT = assignment.load("nli", ROOT)
+POINTS = {question.name: question.points for question in ASSIGNMENT.questions}
+MISCONCEPTIONS = load_misconceptions(ASSIGNMENT)
+HONEST = sorted((Path(__file__).parent / "submissions" / "nli" / "honest").glob("*.py"))
+WEIGHTS = ASSIGNMENT.reference_artifact(ASSIGNMENT.artifacts[0]).read_bytes()
+CELLS = [
+    re.sub(r"^ *# (BEGIN|END) SOLUTION.*\n?", "", cell.source, flags=re.M).strip("\n")
+    for cell in submission.read(ASSIGNMENT.reference, "", ASSIGNMENT).cells
+]
+RIGHT = script(CELLS)
+SEEN_BY_TESTS = {  # named by a test that saw what the code did, where no call can be replayed
+    "bad_lines_skipped", "counted_from_zero", "skipped_not_counted", "cut_off", "SharedExperts", "order_ignored",
+    "sparse_is_dense", "moe_is_vanilla", "premise_ignored", "premise_taken_away", "softmax_before_loss",
+    "seed_ignored", "always_the_same_rows", "premises_overwritten", "percent", "tensors_counted", "drawn_transposed",
+    "axes_exchanged", "sizes_left_out",
+}  # fmt: skip
+pytestmark = pytest.mark.slow
+
+
+def only(*questions):
+    """The assignment with these questions alone, for speed: the others use none of their names."""
+    kept = tuple(replace(q, rests_on=()) for q in ASSIGNMENT.questions if q.name in questions)
+    return replace(ASSIGNMENT, questions=kept, leaderboard=(), figures=())
+
+
+@pytest.fixture(scope="module")
+def grade(tmp_path_factory):
+    """Grades a zip of these files, the reference's weights among them unless others are given, or None."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the command does
+    path = tmp_path_factory.mktemp("submission") / "upload.zip"
+    with Sandbox() as sandbox:
+        judges = {
+            "all": Judge(ASSIGNMENT, sandbox),
+            "light": Judge(only("q1", "q2", "q3", "q5", "q7", "q8"), sandbox),
+        }
+        judges |= {"q4": Judge(only("q4", "q8"), sandbox), "q6": Judge(only("q6", "q8"), sandbox)}
+
+        def graded(files, weights=WEIGHTS, questions="all"):
+            path.write_bytes(archive(files if weights is None else {**files, "weights.safetensors": weights}))
+            judge = judges[questions]
+            return judge.grade(submission.read(path, "upload", judge.assignment))
+
+        graded.judges = judges
+        yield graded
+    torch.set_num_threads(threads)
+
+
+def lost(result):
+    return {question.name for question in result.questions if question.score < question.possible}
+
+
+def report(result):
+    return gradescope.to_dict(result, ASSIGNMENT)
+
+
+def text(result, question=""):
+    entries = [entry for entry in report(result)["tests"] if entry["name"].startswith(question)]
+    return "\n".join(entry["output"] for entry in entries)
+
+
+# ---------------------------------------------------------------------------------------------------------- the data
+
+
+@pytest.fixture(scope="module")
+def given():
+    return load_reference(ASSIGNMENT)
+
+
+def true_in(given, world, sentence):
+    """Whether a sentence is true where each kind is in these states."""
+    form, noun, predicate = sentence
+    inside = [
+        state in given["PREDICATES"][predicate] for kind in given["NOUNS"][noun] for state in world[kind]
+    ]
+    return {
+        "all {} are {}": all(inside), "some {} are {}": any(inside), "no {} are {}": not any(inside),
+        "not all {} are {}": not all(inside), "some {} are not {}": not all(inside),
+    }[form]  # fmt: skip
+
+
+def test_labels_are_those_of_all_small_worlds(given):
+    """What the rules of the handout say is what holds in every world, for each pair of sentences about two topics and nouns.
+
+    A world gives each kind a set of states that is not empty. All of them are tried, for three kinds and four states.
+    """
+    states = [
+        ("asleep", "upstairs"),
+        ("eating", "upstairs"),
+        ("asleep", "outdoors"),
+        ("playing", "downstairs"),
+    ]
+    some = [set(c) for n in (1, 2, 3, 4) for c in itertools.combinations(states, n)]
+    worlds = [
+        dict(zip(given["KINDS"], (a, b, c, c, b, a), strict=True))
+        for a, b, c in itertools.product(some, repeat=3)
+    ]
+    sentences = [s for s in given["SENTENCES"] if s[1] in ("poodles", "dogs", "cats", "animals")][::2]
+    truth = {s: [true_in(given, world, s) for world in worlds] for s in sentences}
+    for premise, hypothesis in itertools.product(sentences, repeat=2):
+        both = [h for p, h in zip(truth[premise], truth[hypothesis], strict=True) if p]
+        label = given["relation"](premise, hypothesis)
+        assert not (label == 0 and not all(both)), (premise, hypothesis)
+        assert not (label == 2 and any(both)), (premise, hypothesis)
+
+
+def test_labels_that_are_neutral_can_be_either(given):
+    """For each neutral pair there is a world in which both are true, and one in which the premise alone is."""
+    sentences = [s for s in given["SENTENCES"] if s[1] in ("owls", "birds", "pets")][::3]
+    rng = torch.Generator().manual_seed(0)
+    states = sorted(given["STATES"])
+    corners = [set(p) for p in given["PREDICATES"].values()] + [
+        given["STATES"] - p for p in given["PREDICATES"].values()
+    ]
+    worlds = []
+    for _ in range(3000):
+        picked = torch.randint(len(corners) + len(states), (6, 2), generator=rng).tolist()
+        sets = [corners[i] if i < len(corners) else {states[i - len(corners)]} for i, _ in picked]
+        both = [s & corners[j % len(corners)] or s for s, (_, j) in zip(sets, picked, strict=True)]
+        worlds.append(dict(zip(given["KINDS"], both, strict=True)))
+    truth = {s: [true_in(given, world, s) for world in worlds] for s in sentences}
+    for premise, hypothesis in itertools.product(sentences, repeat=2):
+        if given["relation"](premise, hypothesis) == 1:
+            found = {h for p, h in zip(truth[premise], truth[hypothesis], strict=True) if p}
+            assert found == {True, False}, (premise, hypothesis)
+
+
+def test_pairs_are_balanced_and_held_out(given):
+    """Labels come equally often for each hypothesis; the two parts share no hypothesis, and training no held-out words."""
+    training, held_out = given["generate_pairs"](20000, False, 0), given["generate_pairs"](2000, True, 1)
+    assert given["generate_pairs"](50, False, 0) == training[:50]
+    labels = collections.Counter(label for _, _, label in training)
+    assert all(abs(count / 20000 - 1 / 3) < 0.015 for count in labels.values())  # 4.5 standard deviations
+    assert abs(given["blind_accuracy"](training, given["generate_pairs"](4000, False, 5)) - 1 / 3) < 0.03
+    unseen = {given["text_of"](s) for s in given["SENTENCES"] if given["is_held_out"](s)}
+    assert {hypothesis for _, hypothesis, _ in held_out} <= unseen
+    assert not {sentence for pair in training for sentence in pair[:2]} & unseen
+    assert (
+        given["blind_accuracy"](given["annotated_pairs"](20000, 2), given["annotated_pairs"](4000, 3)) > 0.6
+    )
+
+
+def test_the_judge_draws_the_same_pairs(given):
+    """The grammar of the handout and that of fixtures.py are the same, so that the training data are."""
+    judge = {"__name__": "fixtures"}
+    exec(compile(ASSIGNMENT.fixtures.read_text(encoding="utf-8"), "fixtures.py", "exec"), judge)
+    for held_out, seed in ((False, 0), (True, 7193)):
+        pairs = given["generate_pairs"](300, held_out, seed)
+        vocabulary = given["build_vocabulary"](given["generate_pairs"](3000, False, 0))
+        ids, labels = judge["_data"](300, held_out, seed)
+        found = given["encode_batch"](pairs, vocabulary)
+        assert torch.equal(ids[:, : found.shape[1]], found)
+        assert not ids[:, found.shape[1] :].any()
+        assert labels.tolist() == [label for _, _, label in pairs]
+
+
+def test_a_small_file_in_the_format_of_snli(given, tmp_path):
+    """The reader takes an open file: kept, skipped, and a line that is cut off."""
+    path = tmp_path / "snli_1.0_dev.jsonl"
+    lines = [
+        '{"annotator_labels": ["neutral"], "captionID": "1.jpg#4", "gold_label": "neutral", "pairID": "1.jpg#4n", "sentence1": "A man cooks.", "sentence1_parse": "(ROOT)", "sentence2": "A man is hungry."}',
+        '{"annotator_labels": ["neutral", "entailment"], "gold_label": "-", "sentence1": "A dog.", "sentence2": "A pet."}',
+        '{"gold_label": "contradiction", "sentence1": "Zwei Kinder spielen draußen.", "sentence2": "Niemand spielt."}',
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with path.open(encoding="utf-8") as file:
+        found = given["read_snli"](file)
+    assert found == [
+        ("A man cooks.", "A man is hungry.", 1),
+        ("Zwei Kinder spielen draußen.", "Niemand spielt.", 2),
+    ]
+    path.write_text("\n".join([*lines, lines[0][:60]]), encoding="utf-8")
+    with path.open(encoding="utf-8") as file, pytest.raises(ValueError, match=r"line 4 is no JSON"):
+        given["read_snli"](file)
+
+
+# ---------------------------------------------------------------------------------------------------- right answers
+
+
+@pytest.mark.parametrize("question", ASSIGNMENT.questions, ids=lambda question: question.name)
+def test_points_and_cases(question):
+    """The points add up, at least half are hidden, and each case has its own name and a hint."""
+    cases = ExceptionTestFile.from_file(str(ASSIGNMENT.test_file(question.name))).test_cases
+    assert sum(case.points for case in cases) == question.points
+    assert sum(case.points for case in cases if case.hidden) >= question.points / 2
+    assert 2 <= sum(not case.hidden for case in cases) <= 3
+    assert len({case.name for case in cases}) == len(cases)
+    assert all(case.failure_message and "hidden" not in case.failure_message.lower() for case in cases)
+
+
+@pytest.mark.parametrize("kind", ["py", "ipynb"])
+def test_reference_with_its_weights(grade, kind):
+    """All points, an accuracy on the leaderboard, three figures; within the bounds of memory and time."""
+    content = ASSIGNMENT.reference.read_bytes() if kind == "py" else notebook(CELLS)
+    result = grade({f"nli.{kind}": content})
+    assert result.score == ASSIGNMENT.possible, text(result)
+    assert result.message == ""
+    assert 0.9 < result.leaderboard["held-out accuracy, best variant"] <= 1
+    assert result.detail == ""
+    drawn = [Artist(ASSIGNMENT).draw(figure) for figure in result.figures]
+    assert len(drawn) == 3
+    assert all(drawing.svg.startswith("<svg") and len(drawing.alt) > 40 for drawing in drawn)
+    assert result.usage.peak_mb < 700  # measured: 367
+    assert result.usage.cpu_seconds < 20  # measured: 3
+
+
+@pytest.mark.parametrize("kind", ["py", "ipynb"])
+def test_untouched_stub(grade, kind):
+    """Nothing is earned, and each question says why."""
+    name = f"nli.{kind}"
+    result = grade({name: (ASSIGNMENT.template / name).read_bytes()}, weights=None)
+    assert result.score == 0
+    assert {question.note for question in result.questions} == {"This question is not implemented yet."}
+    assert result.figures == []
+
+
+@pytest.mark.parametrize("path", HONEST, ids=lambda path: path.stem)
+def test_honest_styles(grade, path):
+    """However a right solution is written, and though its weights are in half precision, it loses nothing."""
+    result = grade({"nli.py": path.read_bytes()}, path.with_suffix(".safetensors").read_bytes())
+    assert result.score == ASSIGNMENT.possible, text(result)
+    assert len(result.figures) == 3
+
+
+def test_without_weights_it_is_trained_here(grade, monkeypatch):
+    """All three are trained in the student's process and measured; briefly, so that the goal is out of reach."""
+    judge = Judge(only("q4"), grade.judges["all"]._sandbox)
+    monkeypatch.setitem(judge._recipes["trained_moe"].__globals__, "STEPS", 20)
+    monkeypatch.setitem(grade.judges, "q4 for a moment", judge)
+    result = grade({"nli.py": RIGHT}, weights=None, questions="q4 for a moment")
+    failed = [case.name for case in result.questions[0].cases if case.outcome.name != "PASSED"]
+    assert failed == [f"the goal: four in five, {kind}" for kind in ("vanilla", "sparse", "with experts")]
+    assert re.search(
+        r"\d\d\.\d% of the held-out pairs are right by your trained 'moe' model, and 80 %", text(result)
+    )
+
+
+# --------------------------------------------------------------------------------------------------- known mistakes
+
+
+def wrong(key, replaces):
+    """Files whose one wrong answer is that misconception."""
+    stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
+    source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
+    source = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
+    main = f"from right import *\nfrom wrong import {key} as {replaces}\n"
+    return {"nli.py": main, "right.py": RIGHT, "wrong.py": source}
+
+
+def test_there_are_enough_of_them():
+    """Honest styles and misconceptions, for every question."""
+    assert len(HONEST) >= 4
+    assert {m.question for m in MISCONCEPTIONS} == set(POINTS)
+    assert len({m.name for m in MISCONCEPTIONS}) == len(MISCONCEPTIONS) >= 20
+
+
+@pytest.mark.parametrize("question", list(POINTS))
+def test_misconceptions(grade, question):
+    """Each loses its question alone, and the feedback has its name and its hint."""
+    for known in (m for m in MISCONCEPTIONS if m.question == question):
+        result = grade(
+            wrong(known.key, known.replaces), questions=question if question in ("q4", "q6") else "light"
+        )
+        assert lost(result) == {question}, known.key
+        assert report(result)["extra_data"]["diagnoses"] == {question: known.key}
+        exactly = "" if known.key in SEEN_BY_TESTS else "exactly "
+        assert f"Your `{known.replaces}` behaves {exactly}like {known.name}." in text(result, question), (
+            known.key
+        )
+        assert f"Hint: {known.hint}" in text(result, question)
+
+
+# What a student might hand in to get points without a model that has learned.
+CHEATS = {
+    "the grammar instead of a model": (
+        """
+class NLIClassifier(NLIClassifier):
+    def forward(self, ids):
+        logits = super().forward(ids).clone()
+        if self.tokens.num_embeddings != 28:
+            return logits
+        words = sorted(set(" ".join(map(text_of, SENTENCES)).split()))
+        sentences = {text_of(s): s for s in SENTENCES}
+        for row, numbers in enumerate(ids.tolist()):
+            said = " ".join(words[i - 4] if i > 3 else "|" for i in numbers if i not in (0, 2)).split(" | ")
+            said = [part.strip(" |") for part in said]
+            if said[0] in sentences and len(said) > 1 and said[1] in sentences:
+                logits[row, relation(sentences[said[0]], sentences[said[1]])] += 50
+        return logits
+""",
+        {"q4"},
+    ),
+    "NaN for every logit": (
+        "class NLIClassifier(NLIClassifier):\n    def forward(self, ids):\n        return super().forward(ids) * float('nan')\n",
+        {"q4", "q6", "q8"},
+    ),
+    "answers that equal everything": (
+        "class Same(float):\n    __eq__ = lambda *_: True\n    __lt__ = lambda *_: True\n    __hash__ = None\n"
+        "def macro_f1(*_): return Same(0.5)\ndef blind_accuracy(*_): return Same(0.5)\n",
+        {"q5", "q7"},
+    ),
+    "the values of the examples": (
+        "def macro_f1(matrix): return 7 / 18\n"
+        "def two_sided_mask(n, window, stride):\n"
+        "    rows = ['110100', '111010', '011101', '101110', '010111', '001011']\n"
+        "    return torch.tensor([[s == '1' for s in row] for row in rows])\n",
+        {"q3", "q5"},
+    ),
+}
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_cheats(grade, cheat):
+    """Points are lost where something is only pretended."""
+    extra, questions = CHEATS[cheat]
+    right = RIGHT.replace("two_sided_mask(length, *self.pattern)", "right_mask(length, *self.pattern)")
+    result = grade({"nli.py": f"{right}# %%\nright_mask = two_sided_mask\n# %%\n{extra}"})
+    assert lost(result) == questions, text(result)
+
+
+FEEDBACK = {}
+
+
+@pytest.mark.parametrize("key", FEEDBACK)
+def test_feedback_to_the_letter(grade, key):
+    """The visible text about a known mistake."""
+    known = next(m for m in MISCONCEPTIONS if m.key == key)
+    result = report(grade(wrong(key, known.replaces), questions="light"))
+    entries = [e["output"] for e in result["tests"] if e["name"].startswith(known.question)]
+    assert entries[0] == FEEDBACK[key]
+
+
+# ------------------------------------------------------------------------------------------- files that are no weights
+
+
+def changed(**tensors):
+    """The reference's weights with some tensors exchanged."""
+    return save({**load(WEIGHTS), **tensors})
+
+
+BROKEN = {
+    "truncated": (WEIGHTS[: len(WEIGHTS) // 2], "cannot be read as a safetensors file"),
+    "pickle": (pickle.dumps({"weights": [1.0]}, 4), "it looks like one written by torch.save or pickle"),
+    "of another model": (
+        save({"vanilla.weight": torch.zeros(3)}), "The trained weights do not fit NLIClassifier(28, 32, 4, 2, 13)"
+    ),
+    "NaN": (changed(**{f"{v}.logits.weight": torch.full((3, 32), torch.nan) for v in ("vanilla", "sparse", "moe")}), "33."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_files_that_are_no_weights(grade, kind):
+    """A clear text in the question that needs them, no crash, and no other question lost."""
+    data, why = BROKEN[kind]
+    result = grade({"nli.py": RIGHT}, data, questions="q4")
+    assert result.status == "graded"
+    assert lost(result) == {"q4"}
+    assert why in text(result, "q4")
+
+
+def test_a_model_that_learned_from_hypotheses_alone(grade, given):
+    """Its score is a guess, and what it ignores is named: here all that the model knows of premises is taken away."""
+    weights = load(WEIGHTS)
+    for name, tensor in weights.items():
+        if name.endswith("blocks.0.output.weight") or name.endswith("blocks.0.output.bias"):
+            weights[name] = torch.zeros_like(tensor)
+        if name.endswith("blocks.1.output.weight") or name.endswith("blocks.1.output.bias"):
+            weights[name] = torch.zeros_like(tensor)
+    result = grade({"nli.py": RIGHT}, save(weights), questions="q4")
+    assert result.questions[0].diagnosis.key == "premise_ignored"
+    assert "With the premises of other pairs, 100% of its answers stay the same." in text(result, "q4")
+
+
+# ----------------------------------------------------------------------------------------------------- the notebook
+
+
+def test_notebook_runs(tmp_path):
+    """The whole reference in nbconvert, without an error: with a brief training first, then with its weights."""
+    source = ASSIGNMENT.reference.read_text(encoding="utf-8")
+    brief = source.replace("N_PAIRS, STEPS = 20000, 600", "N_PAIRS, STEPS = 2000, 20")
+    assert brief != source
+    (tmp_path / "nli.py").write_text(brief, encoding="utf-8")
+    convert = [sys.executable, "-m", "jupytext", "--to", "ipynb", "nli.py"]
+    subprocess.run(convert, check=True, capture_output=True, timeout=120, cwd=tmp_path)
+    execute = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", "nli.ipynb"]
+    done = subprocess.run(execute, capture_output=True, text=True, timeout=500, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    written = (tmp_path / "nli.ipynb").read_text(encoding="utf-8")
+    assert written.count("image/png") == 5
+    assert "appears once" not in written.replace("appears once {needs}", "")
+    assert "saved weights.safetensors" in written
+    assert load((tmp_path / "weights.safetensors").read_bytes()).keys() == load(WEIGHTS).keys()
