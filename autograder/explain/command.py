@@ -15,7 +15,6 @@ import torch
 from autograder import roster, submission
 from autograder.assignment import Assignment, AssignmentError, load, slugs
 from autograder.explain import say
-from autograder.explain.compare import compared, considered
 from autograder.explain.witness import Witness
 from autograder.grading import QuestionResult
 from autograder.identity import grader_version
@@ -27,7 +26,7 @@ from autograder.sandbox.host import Sandbox
 from autograder.sandbox.launch import Parent
 from autograder.store import Store, StoreError
 from autograder.submission import Submission, SubmissionError
-from autograder.suite import Outcome, clean
+from autograder.suite import clean
 
 EXPLAINED, USAGE = 0, 2
 
@@ -105,7 +104,7 @@ def _slug_of(path: Path) -> str:
     known = slugs()
     if path.stem in known:
         return path.stem
-    defined = {slug: _defined(path, load(slug)) for slug in known}
+    defined = {slug: _defined(path, slug) for slug in known}
     best = [slug for slug in known if defined[slug] == max(defined.values()) > 0]
     if len(best) != 1:
         raise Unclear(
@@ -115,9 +114,10 @@ def _slug_of(path: Path) -> str:
     return best[0]
 
 
-def _defined(path: Path, assignment: Assignment) -> int:
-    """How many of the names that an assignment asks for a submission defines."""
-    with suppress(SubmissionError):
+def _defined(path: Path, slug: str) -> int:
+    """How many of the names that an assignment asks for a submission defines; 0 for an assignment in the making."""
+    with suppress(SubmissionError, AssignmentError):
+        assignment = load(slug)
         text = submission.read(path, path.name, assignment).text
         names = {name for question in assignment.questions for name in question.defines}
         return sum(
@@ -154,16 +154,9 @@ def _question(judge: Witness, question: QuestionResult, before: dict[str, float]
             f"  The output folder has {before[question.name]:g} points: it was graded with other tests. "
             "`autograder regrade` brings it up to date."
         )
-    reference = judge.reference()
-    calls = {
-        case.name: compared(judge.calls.get((question.name, case.name), []), reference)
-        for case in question.cases
-    }
+    found = judge.findings[question.name]
     for case in question.cases:
-        yield from say.case(case, judge.place(question.name, case.name), calls[case.name])
-    known = judge.misconceptions(question.name)
-    if known and any(case.outcome is Outcome.FAILED for case in question.cases):
-        every = [call for case in question.cases for call in calls[case.name]]
-        tested = [mistake.key for mistake in known if not mistake.replayed]
+        yield from say.case(case, judge.place(question.name, case.name), found.calls[case.name])
+    if found.mistakes or found.tested:
         named = question.diagnosis.key if question.diagnosis is not None else ""
-        yield from say.mistakes(considered(every, known), named, tested)
+        yield from say.mistakes(found.mistakes, named, found.tested)

@@ -59,7 +59,15 @@ def _compared(record: Record, right: Any) -> Compared:
     if right is None:
         return Compared(record, did, None, same=False)
     answer = replay(record, right)
-    return Compared(record, did, answer, same_behaviour(did, answer))
+    return Compared(record, did, answer, _same(did, answer))
+
+
+def _same(one: Behaviour, other: Behaviour) -> bool:
+    """As `same_behaviour`; what cannot be compared, such as an object in a process that has ended, is not the same."""
+    try:
+        return same_behaviour(one, other)
+    except Exception:
+        return False
 
 
 def considered(calls: Iterable[Compared], known: Iterable[Misconception]) -> list[Considered]:
@@ -71,6 +79,6 @@ def considered(calls: Iterable[Compared], known: Iterable[Misconception]) -> lis
 
 def _considered(calls: list[Compared], mistake: Misconception) -> Considered:
     own = [call for call in calls if subject(call.record) == mistake.replaces]
-    fits = [same_behaviour(call.did, replay(call.record, mistake.implementation)) for call in own]
+    fits = [_same(call.did, replay(call.record, mistake.implementation)) for call in own]
     wrong = [fit for call, fit in zip(own, fits, strict=True) if not call.same]
     return Considered(mistake, len(own), len(wrong), sum(fits), sum(wrong))
