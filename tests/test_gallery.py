@@ -361,7 +361,7 @@ def test_time_and_memory_are_bounded(graded: Class, place: Place):
 def test_those_that_cannot_be_read_are_named(graded: Class):
     """Exit code 1, and each is named once, in printable characters."""
     unreadable = [name for name, verdict in VERDICT.items() if verdict.get("status") == "failed"]
-    named = re.search(r"Could not be graded: (.*)", re.sub(r"\s+", " ", graded.stderr))
+    named = re.search(r"Could not be graded: (.*)", re.sub(r"\s+", " ", graded.stderr).strip())
     assert graded.exit_code == 1
     assert named is not None
     assert sorted(named[1].split(", ")) == sorted([*unreadable, "link_to_another.py", "a_pipe.py"])
