@@ -18,13 +18,11 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,9 +82,19 @@ FAULTS = {
 }
 
 LIMITS = {"call_seconds": 6, "cell_seconds": 6, "total_seconds": 60, "memory_mb": 640}
-BATCH_SECONDS = 600  # measured: 75 s on two idle cores
-PEAK_MB = 1400  # of any process of the batch; measured: 0.7 GB, a judge that reads a notebook of 65 MB
+BATCH_SECONDS = 900
+PEAK_MB = (
+    LIMITS["memory_mb"] + 1024 + 400
+)  # of any process; 1024 is what shared memory may take before it is seen
+_MEASURED = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+with open(sys.argv[1], "w") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024))
+sys.exit(code)
+"""
 NAMES_PATHS = {"library_compiled.py", "pickle.zip", "weights.zip"}  # in messages that are not the grader's
+KEY = str(0x6A11)  # of the shared memory and queues that attacks ask for
 LOOT = re.compile(r"LOOT\[[^\]]+\]")
 
 
@@ -140,27 +148,30 @@ class Place:
     def __init__(self, folder: Path, python: str, path: str, uid: int | None) -> None:
         self.folder, self._python, self._path, self._uid = folder, python, path, uid
         self.home, self.temporary = folder / "home", folder / "home" / "tmp"
-        self.seconds = self.peak_mb = 0.0
+        self.peak_mb = 0
 
     def give(self) -> None:
-        """Makes everything in the folder the user's own."""
+        """Makes the assignment, the class and a home the user's own; not the packages, which may be links to ours."""
         self.temporary.mkdir(parents=True)
         if self._uid is not None:
-            for path in (self.folder, *self.folder.rglob("*")):
-                os.chown(path, self._uid, self._uid, follow_symlinks=False)
+            for name in ("root", "class", "home"):
+                for path in (self.folder / name, *(self.folder / name).rglob("*")):
+                    os.chown(path, self._uid, self._uid, follow_symlinks=False)
 
-    def grade(self, *paths: Path, jobs: int = 2) -> Class:
+    def grade(self, *paths: Path) -> Class:
         """Runs the real command."""
         output = Path(tempfile.mkdtemp(dir=self.home)) / "out"
+        peak = output.with_name("peak")
         command = [
+            self._python,
+            "-c",
+            _MEASURED,
+            peak,
             self._python,
             "-m",
             "autograder",
             "grade",
             "attention",
-            *map(str, paths),
-            "-o",
-            str(output),
         ]
         who: dict[str, Any] = {}
         if self._uid is not None:
@@ -170,25 +181,25 @@ class Place:
             "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(self.home), "TMPDIR": str(self.temporary),
             "PYTHONPATH": self._path, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "TOKEN": "secret",
         }  # fmt: skip
-        started = time.monotonic()
         done = subprocess.run(
-            [*command, "--jobs", str(jobs)], cwd=self.folder / "root", env=environment, capture_output=True,
-            text=True, timeout=BATCH_SECONDS, check=False, **who,
+            [*map(str, command), *map(str, paths), "-o", str(output), "--jobs", "2"], cwd=self.folder / "root",
+            env=environment, capture_output=True, text=True, timeout=BATCH_SECONDS, check=False, **who,
         )  # fmt: skip
-        self.seconds = time.monotonic() - started
-        self.peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        self.peak_mb = max(self.peak_mb, int(peak.read_text()))
         assert (output / "grades.csv").exists(), done.stderr
         return Class(output, ASSIGNMENT, done.returncode, done.stdout, done.stderr)
 
 
 class Traces:
-    """What is to be found on the machine beside what the command was asked for."""
+    """What is to be found on the machine beside what the command was asked for.
+
+    Where others work at the same time, what attacks make is known by its name or number.
+    """
 
     def __init__(self, home: Path) -> None:
         self.temporary = {path.name for path in (home / "tmp").iterdir()}
-        self.shared = set(os.listdir("/dev/shm"))
-        self.kernel = {kind: _lines(f"/proc/sysvipc/{kind}") for kind in ("shm", "sem", "msg")}
-        self.sockets = {line for line in _lines("/proc/net/unix") if MARK in line}
+        self.kernel = {kind: _lines(f"/proc/sysvipc/{kind}", KEY) for kind in ("shm", "sem", "msg")}
+        self.sockets = _lines("/proc/net/unix", MARK)
         self.marked = [
             str(path) for top in ("/tmp", "/dev/shm", "/var/tmp") for path in Path(top).glob(f"*{MARK}*")
         ]
@@ -196,16 +207,16 @@ class Traces:
         self.repository = _git_status()
 
 
-def _lines(path: str) -> list[str]:
-    """The lines of a list of the kernel's, without the numbers that change."""
+def _lines(path: str, word: str) -> list[str]:
+    """The lines of a list of the kernel's that this word is in."""
     try:
-        return sorted(Path(path).read_text().splitlines())
+        return [line for line in Path(path).read_text().splitlines() if word in line]
     except OSError:
         return []
 
 
 def _processes_of(home: Path) -> list[str]:
-    """The processes that were started with this home, or run as the users that submissions get."""
+    """The processes that were started with this home, as far as /proc lets us see."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -217,11 +228,8 @@ def _processes_of(home: Path) -> list[str]:
 
 
 def _git_status() -> str:
-    command = ["git", "-C", str(ASSIGNMENT.root), "status", "--porcelain", "--ignored"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return "\n".join(
-        line for line in done.stdout.splitlines() if "_cache" not in line and "__pycache__" not in line
-    )
+    command = ["git", "-C", str(ASSIGNMENT.root), "status", "--porcelain"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 @pytest.fixture(scope="module", params=["root", "ordinary"])
@@ -345,7 +353,6 @@ def test_time_and_memory_are_bounded(graded: Class, place: Place):
     for name, result in graded.results.items():
         usage = result["extra_data"].get("usage", {})
         assert usage.get("seconds", 0) < 1.5 * LIMITS["total_seconds"], name
-        assert usage.get("peak_mb", 0) < LIMITS["memory_mb"] + 400, name
 
 
 # ---------------------------------------------------------------------------------------------------- what is written
@@ -354,7 +361,7 @@ def test_time_and_memory_are_bounded(graded: Class, place: Place):
 def test_those_that_cannot_be_read_are_named(graded: Class):
     """Exit code 1, and each is named once, in printable characters."""
     unreadable = [name for name, verdict in VERDICT.items() if verdict.get("status") == "failed"]
-    named = re.search(r"Could not be graded: (.*)", re.sub(r"\s+", " ", graded.stderr))
+    named = re.search(r"Could not be graded: (.*)", re.sub(r"\s+", " ", graded.stderr).strip())
     assert graded.exit_code == 1
     assert named is not None
     assert sorted(named[1].split(", ")) == sorted([*unreadable, "link_to_another.py", "a_pipe.py"])

@@ -19,9 +19,7 @@ EVERY_SECONDS = 0.1
 SHORT_SECONDS = 0.01  # what a call does in less is looked at with the next one: it wrote 20 MB at most
 MAX_FILES = 10_000  # a submission brings 1000 at most, and matplotlib's cache is one file
 MAX_FOLDERS = 2000  # to remove one takes up to 6 ms, on a virtual disk
-MAX_THREADS = (
-    256  # a thread pool of Python's has 32 at most; without a bound 20 000 were started, of 32 768 here
-)
+MAX_THREADS = 256  # a thread pool of Python's has 32 at most; without a bound 20 000 were started
 # Processor seconds beyond one core that a child may use. With 256 busy threads a neighbour on the same two cores gets a
 # hundredth of them: a call of 0.05 s takes 5 s then, and its limit is 10 s.
 CORES_SLACK = 4.0
@@ -82,9 +80,7 @@ class Watch:
             raise Overused(f"It was stopped: it took more than {self._memory >> 20} MB of memory. {_LOOP}")
 
     def _look_at_cores(self) -> None:
-        fields = (
-            self._read("stat").rpartition(")")[2].split()
-        )  # before it stands a name that is whatever it says
+        fields = self._read("stat").rpartition(")")[2].split()  # after its name, which it chooses
         used = sum(map(int, fields[11:13])) / _TICKS
         if used > time.monotonic() - self._began + CORES_SLACK:
             raise Overused("It was stopped: it kept more than one processor busy. Leave out threads.")

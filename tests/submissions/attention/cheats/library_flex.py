@@ -1,6 +1,7 @@
 """Answers q2 with the library's flex_attention."""
 
 import torch
+import torch.optim  # as most notebooks do; what flex_attention needs is imported for it beforehand
 from torch.nn.attention.flex_attention import flex_attention
 
 from right import *
