@@ -26,7 +26,7 @@ LAST = 2**64  # seeds beyond it are for tests that need some frame, not any
 CODE = Code((("pass", 1),), "answer.py", False, {})
 
 
-@settings(max_examples=4000, deadline=None, derandomize=True)
+@settings(max_examples=3000, deadline=None, derandomize=True)
 @given(SEEDS)
 def test_any_frame_is_a_value_or_a_documented_error(seed: int):
     """The codec alone: no exception but `WireError` and `EOFError` comes out of a frame."""

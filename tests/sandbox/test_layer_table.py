@@ -66,9 +66,9 @@ def test_the_environments_are_those_that_arise():
         "E": ("uninspectable", "user", "landlock", "seccomp", "read-only"),
     }  # fmt: skip
     for name, missing in lacking.items():
-        assert active(dict.fromkeys(LAYERS, "") | dict.fromkeys(missing, "missing")) == list(
-            ENVIRONMENTS[name]
-        )
+        names = active(dict.fromkeys(LAYERS, "") | dict.fromkeys(missing, "missing"))
+        assert names == list(ENVIRONMENTS[name])
+        assert doctor.environment(names) == name
 
 
 def test_the_graders_own_layers(own: list[own_layers.Row]):
