@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autograder.validate.answers import Answers
 from autograder.validate.flakiness import Flakiness
 from autograder.validate.misconceptions import Misconceptions
 from autograder.validate.model import Options
@@ -64,17 +65,30 @@ def test_a_threshold_is_luck(examined, edit):
     """With the numbers that it draws in grading it passes; of others, about half are beyond the limit."""
     luck = DRAWN.format(limit=0.03).lstrip("\n")
     edit(Q1, (STACK, luck))
-    assert examined(Flakiness(), Options(), ["1-6"]).errors[0].startswith("q1: luck: ")
+    assert examined(Flakiness(), pieces=["1-6"]).errors[0].startswith("q1: luck: ")
 
 
 def test_a_stated_rate_is_exceeded(examined, edit):
     """The same test says that a check fails a right answer once in 10,000, and is counted; a true rate is noted."""
     luck = DRAWN.format(limit="0.03 if FALSE_FAIL else 0").lstrip("\n")
     edit(Q1, (STACK, luck), ("HAND = [", "FALSE_FAIL = 1e-4\nHAND = ["))
-    (error,) = examined(Flakiness(), Options(), ["1-6"]).errors
+    (error,) = examined(Flakiness(), pieces=["1-6"]).errors
     assert "of 6 failed, at most" in error
     assert "(95 % confidence); stated: 0.12 % at most" in error
     edit(Q1, ("FALSE_FAIL = 1e-4", "FALSE_FAIL = 0.05"))
-    verdict = examined(Flakiness(), Options(), ["1-6"])
+    verdict = examined(Flakiness(), pieces=["1-6"])
     assert verdict.errors == []
     assert len(verdict.findings) == 1
+
+
+def test_a_reference_that_is_luck(examined, edit):
+    """It draws from a seed that it sets itself: what that seed comes to must not decide."""
+    drawn = "torch.manual_seed(0)\n    entropy = (torch.rand(()) < 0.6).int() * -(shares"
+    edit(
+        "reference/mini.py",
+        ("    entropy = -(shares", f"    # BEGIN SOLUTION\n    {drawn}"),
+        ("sum(dim=-1)  # SOLUTION", "sum(dim=-1)\n    # END SOLUTION"),
+    )
+    assert examined(Answers(), pieces=["reference.py"]).errors == []
+    (error,) = examined(Flakiness(), pieces=["1-5"]).errors
+    assert error.startswith("q2: entropy: ")
