@@ -12,7 +12,9 @@ def _scores(vanilla_scores, sparse_scores, moe_scores):
 def confusion_matrices(vanilla_scores, sparse_scores, moe_scores):
     """For each variant, how many held-out pairs of each true label were predicted as each label."""
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
-    for ax, (name, scores) in zip(axes, _scores(vanilla_scores, sparse_scores, moe_scores).items(), strict=True):
+    for ax, (name, scores) in zip(
+        axes, _scores(vanilla_scores, sparse_scores, moe_scores).items(), strict=True
+    ):
         matrix = scores["confusion"]
         ax.imshow(matrix, cmap="Blues")
         for row, counts in enumerate(matrix.tolist()):

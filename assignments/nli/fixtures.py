@@ -28,7 +28,9 @@ NOUNS = {kind: {kind} for kind in KINDS} | {
     "pets": set(KINDS[:4]),
     "animals": set(KINDS),
 }
-STATES = {(a, p) for a in ("asleep", "eating", "playing", "waiting") for p in ("upstairs", "downstairs", "outdoors")}
+STATES = {
+    (a, p) for a in ("asleep", "eating", "playing", "waiting") for p in ("upstairs", "downstairs", "outdoors")
+}
 ACTIVITIES = {w: {s for s in STATES if s[0] == w} for w in ("asleep", "eating", "playing")}
 ACTIVITIES["awake"] = STATES - ACTIVITIES["asleep"]
 PLACES = {w: {s for s in STATES if s[1] == w} for w in ("upstairs", "downstairs", "outdoors")}
@@ -42,7 +44,9 @@ FORMS = {
     "some {} are not {}": (True, True),
 }
 SENTENCES = [(form, noun, predicate) for form in FORMS for noun in NOUNS for predicate in PREDICATES]
-WORDS = sorted({word for form in FORMS for word in form.replace("{}", "").split()} | NOUNS.keys() | PREDICATES.keys())
+WORDS = sorted(
+    {word for form in FORMS for word in form.replace("{}", "").split()} | NOUNS.keys() | PREDICATES.keys()
+)
 IDS = {word: number for number, word in enumerate(WORDS, start=4)}
 
 
@@ -119,7 +123,9 @@ def _data(n, held_out, seed):
 def _new(NLIClassifier, sizes, **options):
     """A model, or an error that says that there is none."""
     model = NLIClassifier(*sizes, **options)
-    assert isinstance(model, torch.nn.Module), "NLIClassifier is not implemented yet: it is to be an nn.Module."
+    assert isinstance(model, torch.nn.Module), (
+        "NLIClassifier is not implemented yet: it is to be an nn.Module."
+    )
     return model
 
 
@@ -143,7 +149,9 @@ def _trained(NLIClassifier, train, weights, variant):
         state, record = f"{variant}.", f"history.{variant}."
         return {
             "state": {k.removeprefix(state): v for k, v in weights.items() if k.startswith(state)},
-            "history": {k.removeprefix(record): v.tolist() for k, v in weights.items() if k.startswith(record)},
+            "history": {
+                k.removeprefix(record): v.tolist() for k, v in weights.items() if k.startswith(record)
+            },
         }
     model = _new(NLIClassifier, SIZES, variant=variant)
     history = train(model, *_data(N_TRAINING, False, TRAINING_SEED), STEPS, 0)
