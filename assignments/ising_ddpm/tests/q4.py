@@ -43,7 +43,7 @@ def largest(difference):
 
 @test_case(
     name="shape and dtype of the guess",
-    points=2,
+    points=1,
     hidden=False,
     failure_message="forward takes boards (B, L, L), times (B,) and temperatures (B,), and gives one number "
     "for each site, (B, L, L). If your convolutions need a channel dimension, add it inside and take it away "
@@ -73,6 +73,51 @@ def test_learns(Denoiser):
     (guess - torch.ones(4, 8, 8)).square().mean().backward()
     reached = [p for p in parameters if p.grad is not None and p.grad.count_nonzero()]
     assert reached, "No parameter of Denoiser() gets a gradient."
+
+
+@torch.no_grad()
+def check_slopes(model, loss, name, parameter):
+    """Pass if the gradient of the loss is its slope, along three random directions of length 1 in this parameter.
+
+    Measured in float32, with steps of 0.03 to either side, as a share of a typical slope: right models of five kinds
+    were off by 0.013 at most, the worst parameter of a model with something detached by 0.5 and more.
+    """
+    gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    typical, start, squares = gradient.norm() / parameter.numel() ** 0.5, parameter.clone(), []
+    for seed in range(3):
+        noise = torch.randn(parameter.numel(), generator=torch.Generator().manual_seed(seed))
+        direction, losses = torch.nn.functional.normalize(noise, dim=0).reshape(parameter.shape), []
+        for step in (0.03, -0.03):
+            parameter.copy_(start + step * direction)
+            losses.append(loss().item())
+        slope, expected = (gradient * direction).sum().item(), (losses[0] - losses[1]) / 0.06
+        squares.append((slope - expected) ** 2)
+    parameter.copy_(start)
+    error = (sum(squares) / 3) ** 0.5
+    assert error <= 0.2 * typical + 1e-4, (
+        f"The gradient of the loss in {name} is not its slope: along a random direction it is off by {error:.2g}, where"
+        f" {typical:.2g} is typical. Part of the way to the guess is cut (.detach(), .data)."
+    )
+
+
+@test_case(
+    name="gradients of all weights",
+    points=1,
+    hidden=True,
+    failure_message="Nothing on the way from the weights to the guess may be detached.",
+)
+def test_slopes(Denoiser):
+    model, (x_t, t, temperature) = shaken(Denoiser, seed=3), inputs(4, seed=6)
+
+    def loss():
+        return (check_shape(model(x_t, t, temperature), (4, 8, 8), what=CALL) - 1).square().mean()
+
+    start = loss()
+    assert start.requires_grad, f"{CALL} carries no gradient: the path back to the parameters is cut."
+    start.backward()
+    for name, parameter in model.named_parameters():
+        if parameter.ndim >= 2 and parameter.requires_grad:
+            check_slopes(model, loss, name, parameter)
 
 
 @test_case(

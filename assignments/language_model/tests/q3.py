@@ -222,24 +222,26 @@ def test_batch(TinyGPT):
 
 
 @torch.no_grad()
-def check_slope(model, ids, name, parameter, seed):
-    """Pass if the gradient of the loss is its slope, along a random direction of length 1 in this parameter.
+def check_slopes(model, ids, name, parameter):
+    """Pass if the gradient of the loss is its slope, along three random directions of length 1 in this parameter.
 
-    In float32, with steps of 0.03 to either side, six models of each of five right classes differed by 0.37 of the
-    tolerance at most; without the path through the attention weights, the worst parameter by 1.6 and more.
+    Measured as a share of a typical slope, in float32 and with steps of 0.03 to either side: right models of five kinds
+    were off by 0.14 at most, and the worst parameter of a model with its attention weights detached by 0.98 and more.
     """
-    noise = torch.Generator().manual_seed(seed)
-    numbers = F.normalize(torch.randn(parameter.numel(), generator=noise), dim=0)
-    direction, start, losses = numbers.reshape(parameter.shape), parameter.clone(), []
-    for step in (0.03, -0.03):
-        parameter.copy_(start + step * direction)
-        losses.append(F.cross_entropy(model(ids)[:, :-1].mT, ids[:, 1:]).item())
+    typical, start, squares = parameter.grad.norm() / parameter.numel() ** 0.5, parameter.clone(), []
+    for seed in range(3):
+        noise = torch.randn(parameter.numel(), generator=torch.Generator().manual_seed(seed))
+        direction, losses = F.normalize(noise, dim=0).reshape(parameter.shape), []
+        for step in (0.03, -0.03):
+            parameter.copy_(start + step * direction)
+            losses.append(F.cross_entropy(model(ids)[:, :-1].mT, ids[:, 1:]).item())
+        slope, expected = (parameter.grad * direction).sum().item(), (losses[0] - losses[1]) / 0.06
+        squares.append((slope - expected) ** 2)
     parameter.copy_(start)
-    slope, expected = (parameter.grad * direction).sum().item(), (losses[0] - losses[1]) / 0.06
-    typical = parameter.grad.norm().item() / parameter.numel() ** 0.5
-    assert abs(slope - expected) <= typical + 2e-4, (
-        f"The gradient of the loss in {name} has the slope {slope:.3g} along some direction, but there the loss changes"
-        f" by {expected:.3g} a unit: part of the way is cut (.detach(), .data)."
+    error = (sum(squares) / 3) ** 0.5
+    assert error <= 0.4 * typical + 1e-4, (
+        f"The gradient of the loss in {name} is not its slope: along a random direction it is off by {error:.2g}, where"
+        f" {typical:.2g} is typical. Part of the way from the ids to the logits is cut (.detach(), .data)."
     )
 
 
@@ -259,8 +261,7 @@ def test_gradients(TinyGPT):
     for name, parameter in matrices.items():
         reached = parameter.grad is not None and parameter.grad.abs().max() > 0
         assert reached, f"No gradient of the loss reaches {name}."
-        for seed in range(3):
-            check_slope(model, ids, name, parameter, seed)
+        check_slopes(model, ids, name, parameter)
 
 
 @test_case(

@@ -129,3 +129,6 @@ def test_care(simulate):
     check_raises(ValueError, simulate, start, -1, 0.01, what="simulate with n_steps=-1")
     check_raises(ValueError, simulate, start, 2, 0.0, what="simulate with dt=0")
     check_raises(ValueError, simulate, torch.ones(2), 2, 0.01, what="simulate with a state of shape (2,)")
+    check_raises(
+        ValueError, simulate, torch.ones(2), 0, 0.01, what="simulate of no step from a state of shape (2,)"
+    )

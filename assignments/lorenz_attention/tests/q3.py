@@ -143,3 +143,4 @@ def test_care(windows, split, normalise):
     check_raises(ValueError, normalise, train, test[..., :1], what="normalise with 2 and 1 coordinates")
     check_raises(ValueError, normalise, train[0], test, what="normalise with a train of two dimensions")
     check_raises(ValueError, normalise, train, test[0], what="normalise with a test of two dimensions")
+    check_raises(ValueError, normalise, train[0], test[0], what="normalise with two dimensions each")

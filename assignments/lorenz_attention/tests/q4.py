@@ -127,6 +127,11 @@ def test_gradients_and_precision(attention):
     expected = oracle(*leaves)[0]
     output = check_tuple(attention(*leaves), NAMES, what=CALL)[0]
     check_gradients(output, expected, dict(zip("qkv", leaves, strict=True)), what=f"the output of {CALL}")
+    mask = torch.ones(3, 5, dtype=torch.bool).tril(2)
+    expected = oracle(*leaves, mask)[0]
+    output = check_tuple(attention(*leaves, mask), NAMES, what="attention(q, k, v, mask)")[0]
+    what = "the output of attention(q, k, v, mask)"
+    check_gradients(output, expected, dict(zip("qkv", leaves, strict=True)), what=what)
     inputs = qkv(2, seed=5, dtype=torch.float32)
     check_pair(attention(*inputs), oracle(*inputs), tolerance=1e-5, what=f"{CALL} in float32")
     large = tuple(12 * part for part in inputs)
@@ -134,9 +139,34 @@ def test_gradients_and_precision(attention):
     check_pair(attention(*large), oracle(*large), tolerance=5e-3, what=f"{CALL} with large scores")
 
 
+@torch.no_grad()
+def check_slopes(model, loss, name, parameter):
+    """Pass if the gradient of the loss is its slope, along three random directions of length 1 in this parameter.
+
+    Measured in float32, with steps of 0.03 to either side, as a share of a typical slope: right models of five kinds
+    were off by 0.013 at most, the worst parameter of a model with something detached by 0.41 and more.
+    """
+    gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    typical, start, squares = gradient.norm() / parameter.numel() ** 0.5, parameter.clone(), []
+    for seed in range(3):
+        noise = torch.randn(parameter.numel(), generator=torch.Generator().manual_seed(seed))
+        direction, losses = torch.nn.functional.normalize(noise, dim=0).reshape(parameter.shape), []
+        for step in (0.03, -0.03):
+            parameter.copy_(start + step * direction)
+            losses.append(loss().item())
+        slope, expected = (gradient * direction).sum().item(), (losses[0] - losses[1]) / 0.06
+        squares.append((slope - expected) ** 2)
+    parameter.copy_(start)
+    error = (sum(squares) / 3) ** 0.5
+    assert error <= 0.2 * typical + 1e-4, (
+        f"The gradient of the loss in {name} is not its slope: along a random direction it is off by {error:.2g}, where"
+        f" {typical:.2g} is typical. Part of the way to the forecast is cut (.detach(), .data)."
+    )
+
+
 @test_case(
     name="each window by itself",
-    points=2,
+    points=1,
     hidden=True,
     failure_message="A forecast must not depend on which other windows are in the batch, nor change "
     "them. Look for a softmax, "
@@ -151,6 +181,29 @@ def test_windows_are_independent(AttentionForecaster):
     for part in (slice(1, 2), slice(2, 4)):
         what = f"{MODEL} of windows {part.start} to {part.stop - 1} of a batch, by themselves,"
         check_close(model(windows[part]), together[part].detach(), tolerance=1e-4, what=what)
+
+
+@test_case(
+    name="gradients of all weights",
+    points=1,
+    hidden=True,
+    failure_message="Nothing on the way from the weights to the forecast may be detached.",
+)
+def test_slopes(AttentionForecaster):
+    model, windows = forecaster(AttentionForecaster), normal(4, 6, 2, seed=10, dtype=torch.float32)
+    targets = normal(4, 2, seed=11, dtype=torch.float32)
+
+    def loss():
+        return (check_shape(model(windows), (4, 2), what=f"{MODEL}(windows)") - targets).square().mean()
+
+    start = loss()
+    assert start.requires_grad, (
+        f"The forecasts of {MODEL} carry no gradient: the path back to the weights is cut."
+    )
+    start.backward()
+    for name, parameter in model.named_parameters():
+        if parameter.ndim >= 2 and parameter.requires_grad:
+            check_slopes(model, loss, name, parameter)
 
 
 @test_case(
@@ -201,5 +254,7 @@ def test_bad_arguments(attention, AttentionForecaster):
     check_raises(ValueError, AttentionForecaster, 2, 0, what="AttentionForecaster(d=2, length=0)")
     model = AttentionForecaster(2, 6)
     check_shape(model(torch.zeros(2, 6, 2)), (2, 2), what=f"{MODEL}(windows)")
+    found = AttentionForecaster(2, 1)(torch.zeros(3, 1, 2))
+    check_shape(found, (3, 2), what="AttentionForecaster(2, 1)(windows) with windows of shape (3, 1, 2)")
     for shape in [(2, 5, 2), (2, 6, 3), (6, 2)]:
         check_raises(ValueError, model, torch.zeros(shape), what=f"{MODEL} with windows of shape {shape}")

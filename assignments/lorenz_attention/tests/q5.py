@@ -209,6 +209,7 @@ def test_observed(report_observed):
 )
 def test_care(AttentionForecaster, train, untrained):
     model = AttentionForecaster(2, 4)
+    assert train(model, waves(2, 30), 1), "train with one step and two trajectories returned nothing."
     check_raises(ValueError, train, model, waves(4, 30), 0, what="train with steps=0")
     check_raises(ValueError, train, model, waves(1, 30), 5, what="train with one trajectory")
     check_raises(
