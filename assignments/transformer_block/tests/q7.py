@@ -16,7 +16,7 @@ from autograder.checks import (
 OK_FORMAT = False
 name = "q7"
 all_or_nothing = False
-CALL = "Encoder(n_layers=3, d_model=6, n_heads=2, d_ff=5"
+CALL = "Encoder(n_layers=2, d_model=6, n_heads=2, d_ff=5"
 # The encoder and its own blocks, called one by one, compute the same numbers: what differs is rounding, below 1e-14.
 
 
@@ -39,9 +39,9 @@ def blocks_of(encoder, n_layers, what):
 
 
 def random_encoder(Encoder, norm_first, *more, dtype=torch.float64, seed=0):
-    """Three blocks and a norm with random parameters, in train mode."""
-    encoder = Encoder(3, 6, 2, 5, norm_first, *more).to(dtype)
-    blocks_of(encoder, 3, f"{CALL}, norm_first={norm_first})")
+    """Two blocks and a norm with random parameters, in train mode."""
+    encoder = Encoder(2, 6, 2, 5, norm_first, *more).to(dtype)
+    blocks_of(encoder, 2, f"{CALL}, norm_first={norm_first})")
     with torch.no_grad():
         for i, tensor in enumerate(encoder.parameters()):
             tensor.add_(normal(*tensor.shape, seed=100 * seed + i, dtype=dtype) * 0.5)
@@ -59,7 +59,7 @@ def last_norm(encoder, what):
 
 def composed(encoder, x, norm_first, what, *mask):
     """The blocks one after the other, then the last norm."""
-    for block in blocks_of(encoder, 3, what):
+    for block in blocks_of(encoder, 2, what):
         x = block(x, *mask)
     return last_norm(encoder, what)(x) if norm_first else x
 
@@ -124,11 +124,11 @@ def test_normalised(Encoder):
     "nn.ModuleList.",
 )
 def test_different(Encoder):
-    encoder, what = Encoder(3, 6, 2, 5), f"{CALL})"
+    encoder, what = Encoder(2, 6, 2, 5), f"{CALL})"
     modules = getattr(encoder, "_modules", {})
     if "blocks" in modules and len(list(modules["blocks"].children())) == 1:
-        raise Mistake("SharedBlocks", f"{what} has one block with weights of its own, but 3 were expected.")
-    first, *others = [block.attention.W_Q for block in blocks_of(encoder, 3, what)]
+        raise Mistake("SharedBlocks", f"{what} has one block with weights of its own, but 2 were expected.")
+    first, *others = [block.attention.W_Q for block in blocks_of(encoder, 2, what)]
     if any(torch.equal(first, other) for other in others):
         raise Mistake("SharedBlocks", f"In {what}, two blocks begin with the same numbers.")
 
@@ -183,9 +183,9 @@ def test_arguments(Encoder):
     for options in [(True, 1.0, "gelu"), (False, 1.0, "gelu"), (True, 0.0, "relu")]:
         encoder, what = (
             random_encoder(Encoder, *options),
-            f"a block of Encoder(3, 6, 2, 5, {str(options)[1:]}",
+            f"a block of Encoder(2, 6, 2, 5, {str(options)[1:]}",
         )
-        for block in blocks_of(encoder, 3, "the encoder")[:2]:
+        for block in blocks_of(encoder, 2, "the encoder"):
             expected = without_attention(block, x, *options[:2])
             check_close(block(x).detach(), expected, what=f"{what} with W_O = 0 and b_O = 0, in train mode,")
 
