@@ -584,7 +584,7 @@ def attended_pairs(n: int, window: int, stride: int) -> int:
     near = window * n - window * (window - 1) // 2  # distances 0, ..., window - 1
     # The multiples first * stride, ..., last * stride: from the window on, and below n.
     first, last = -(-window // stride), (n - 1) // stride
-    count = max(0, last - first + 1)
+    count = last - first + 1  # not below 0, for window is at most n
     far = count * n - stride * count * (first + last) // 2
     return near + far
     # END SOLUTION

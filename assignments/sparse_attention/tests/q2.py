@@ -134,8 +134,10 @@ def test_bad_arguments(masked_attention):
         "k of 4 and v of 3 positions": (q, q, v[:3], 2, 2),
         "q and k of widths 3 and 2": (q, v, v, 2, 2),
         "q and k of width 0": (q[:, :0], q[:, :0], v, 2, 2),
-        "a q of one dimension": (q[:, 0], q, v, 2, 2),
-        "leading dimensions 2 and 3": (q.expand(2, 4, 3), q.expand(3, 4, 3), v, 2, 2),
+        "a q of one dimension": (q[0], q, v, 2, 2),
+        "a v of one dimension": (q, q, v[:, 0], 2, 2),
+        "leading dimensions 2 and 3 of q and k": (q.expand(2, 4, 3), q.expand(3, 4, 3), v, 2, 2),
+        "leading dimensions 2 and 3 of q and v": (q.expand(2, 4, 3), q, v.expand(3, 4, 2), 2, 2),
         "window 0": (q, q, v, 0, 2),
         "stride 0": (q, q, v, 2, 0),
     }.items():

@@ -91,7 +91,7 @@ def test_eight(sparse_attention):
 def test_small_sizes(sparse_attention):
     for n, window, stride in [
         (0, 1, 1), (0, 3, 2), (1, 1, 1), (1, 4, 3), (2, 1, 2), (2, 3, 1), (3, 1, 2), (4, 2, 4), (5, 2, 2), (5, 1, 5),
-        (5, 7, 2), (5, 2, 7), (6, 2, 1), (7, 4, 6), (9, 3, 4), (10, 4, 3), (11, 1, 4),
+        (5, 7, 2), (5, 2, 7), (5, 10**9, 2), (5, 2, 10**9), (6, 2, 1), (7, 4, 6), (9, 3, 4), (10, 4, 3), (11, 1, 4),
     ]:  # fmt: skip
         q, k, v = normal(n, 3, seed=5 + n), normal(n, 3, seed=6 + n), normal(n, 2, seed=7 + n)
         what = f"sparse_attention(q, k, v, {window}, {stride}) with n = {n}"
@@ -162,12 +162,13 @@ def test_float32(sparse_attention):
 
 
 # In units of n sqrt(n), times d for products, with window and stride near sqrt(n) and d = d_v = 2. Blocks, gathered
-# keys, diagonals, rows and lists of pairs make tensors of 0.1 to 3.9 units and take 0 to 12 in products (measured). At
-# n = 1024 the full matrix has 32, half of it 16; its products take 128 or 64, and three times that with the way back.
+# keys, diagonals, rows and lists of pairs make tensors of 0.1 to 3.9 units and take 0 to 12 in products (measured).
+# At n = 1024 the full matrix has 32, half of it 16; its products take 128 or 64, and three times that with the way
+# back.
 MOST_NUMBERS = 10
 MOST_OPERATIONS = 40
-# By which factor all numbers written may grow from n = 1024 to 4096: n sqrt(n) grows by 8, and the same solutions were
-# measured at 7.3 to 8.1. n * n grows by 16: all keys in turn, at their shortest, by 14.
+# By which factor all numbers written may grow from n = 1024 to 4096: n sqrt(n) grows by 8, and the same solutions
+# were measured at 7.3 to 8.1. n * n grows by 16: all keys in turn, at their shortest, by 14.
 MOST_GROWTH = 10
 
 
@@ -273,8 +274,10 @@ def test_bad_arguments(sparse_attention):
         "k of 4 and v of 3 positions": (q, q, v[:3], 2, 2),
         "q and k of widths 3 and 2": (q, v, v, 2, 2),
         "q and k of width 0": (q[:, :0], q[:, :0], v, 2, 2),
-        "a q of one dimension": (q[:, 0], q, v, 2, 2),
-        "leading dimensions 2 and 3": (q.expand(2, 4, 3), q.expand(3, 4, 3), v, 2, 2),
+        "a q of one dimension": (q[0], q, v, 2, 2),
+        "a v of one dimension": (q, q, v[:, 0], 2, 2),
+        "leading dimensions 2 and 3 of q and k": (q.expand(2, 4, 3), q.expand(3, 4, 3), v, 2, 2),
+        "leading dimensions 2 and 3 of q and v": (q.expand(2, 4, 3), q, v.expand(3, 4, 2), 2, 2),
         "window 0": (q, q, v, 0, 2),
         "stride 0": (q, q, v, 2, 0),
     }.items():

@@ -92,5 +92,5 @@ def test_long(layers_needed):
 def test_bad_arguments(layers_needed):
     check_layers(layers_needed, 4, 1, 1, 1)
     check_layers(layers_needed, 1, 1, 2, 0)
-    for sizes in [(0, 2, 2), (-1, 2, 2), (4, 0, 2), (4, 2, 0), (4, 1, 2), (2, 1, 5), (1, 0, 1)]:
+    for sizes in [(0, 2, 2), (0, 3, 1), (-1, 2, 2), (4, 0, 2), (4, 2, 0), (4, 1, 2), (2, 1, 5), (1, 0, 1)]:
         check_raises(ValueError, layers_needed, *sizes, what=f"layers_needed{sizes}")

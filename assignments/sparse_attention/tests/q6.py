@@ -121,8 +121,8 @@ def test_slopes(growth_exponent):
     points=2,
     hidden=True,
     failure_message="Each line goes through (length, cost) for its name, lengths along x, in the order of the "
-    "dict, and the legend shows the names. Costs of another number than lengths, and no costs at all, are a "
-    "ValueError.",
+    "dict, and the legend shows the names; given axes are drawn into. Costs of another number than lengths, and no "
+    "costs at all, are a ValueError.",
 )
 def test_curves(plot_costs):
     lengths, costs = (
@@ -143,6 +143,11 @@ def test_curves(plot_costs):
     scales = ax.get_xscale(), ax.get_yscale()
     assert scales == ("log", "log"), (
         f"In {PLOT}, both scales must be log, but they are {scales[0]} and {scales[1]}."
+    )
+    plot_costs(lengths, {"d": [1.0, 1.5, 1.0, 2.0]}, ax)
+    assert len(ax.get_lines()) == 4, (
+        f"plot_costs(lengths, costs, ax) must draw into ax, which has {len(ax.get_lines())} lines after 3 names "
+        "and 1 more."
     )
     check_raises(ValueError, plot_costs, [1, 2], {"a": [1.0]}, what=f"{PLOT} with 2 lengths and 1 cost")
     check_raises(ValueError, plot_costs, [1, 2], {}, what=f"{PLOT} without costs")
