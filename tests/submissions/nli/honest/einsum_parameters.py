@@ -1,4 +1,4 @@
-# Parameters and einsum, no nn.Linear; sinusoids for the places; bincounts and comprehensions for the rest.
+# Parameters and einsum, no nn.Linear, no nn.LayerNorm; places that begin as sinusoids; bincounts and comprehensions for the rest.
 import collections
 import json
 import math
@@ -84,10 +84,10 @@ class FF(nn.Module):
     def __init__(self, d, f):
         super().__init__()
         self.A, self.B = weight(d, f), weight(f, d)
-        self.a = nn.Parameter(torch.zeros(f))
+        self.a, self.b = nn.Parameter(torch.zeros(f)), nn.Parameter(torch.zeros(d))
 
     def forward(self, x):
-        return torch.nn.functional.gelu(torch.einsum("...d,df->...f", x, self.A) + self.a) @ self.B
+        return torch.nn.functional.gelu(torch.einsum("...d,df->...f", x, self.A) + self.a) @ self.B + self.b
 
 
 class MoE(nn.Module):
@@ -101,7 +101,7 @@ class MoE(nn.Module):
 
     def forward(self, x):
         p = torch.einsum("...d,de->...e", x, self.W_g).softmax(-1)
-        rank = p.argsort(-1, descending=True, stable=True).argsort(-1)
+        rank = p.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
         p = p * (rank < self.k)
         y = torch.stack([e(x) for e in self.experts], -1)
         return torch.einsum("...de,...e->...d", y, p / p.sum(-1, keepdim=True))
@@ -111,10 +111,11 @@ class MoE(nn.Module):
 class Norm(nn.Module):
     def __init__(self, d):
         super().__init__()
-        self.gain = nn.Parameter(torch.ones(d))
+        self.gain, self.shift = nn.Parameter(torch.ones(d)), nn.Parameter(torch.zeros(d))
 
     def forward(self, x):
-        return self.gain * x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt()
+        x = x - x.mean(-1, keepdim=True)
+        return self.gain * x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt() + self.shift
 
 
 class NLIClassifier(nn.Module):
@@ -131,15 +132,17 @@ class NLIClassifier(nn.Module):
         self.E = nn.Parameter(0.1 * torch.randn(vocab_size, d_model))
         self.S = nn.Parameter(0.1 * torch.randn(2, d_model))
         angle = torch.arange(max_len)[:, None] / 10000 ** (torch.arange(0, d_model, 2) / d_model)
-        self.register_buffer("P", torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :d_model] * 0.1)
+        self.P = nn.Parameter(torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :d_model] * 0.1)
         self.register_buffer("M", two_sided_mask(max_len, window, stride) if variant == "sparse"
                              else torch.ones(max_len, max_len).bool())
         self.QKV = nn.ParameterList([weight(3, n_heads, d_model, d) for _ in range(n_layers)])
         self.O = nn.ParameterList([nn.Parameter(torch.randn(n_heads, d, d_model) / d_model**0.5) for _ in range(n_layers)])
+        self.qkv = nn.ParameterList([nn.Parameter(torch.zeros(3, 1, n_heads, 1, d)) for _ in range(n_layers)])
+        self.o = nn.ParameterList([nn.Parameter(torch.zeros(d_model)) for _ in range(n_layers)])
         make = MoE if variant == "moe" else FF
         self.F = nn.ModuleList([make(d_model, 2 * d_model) for _ in range(n_layers)])
         self.N = nn.ModuleList([Norm(d_model) for _ in range(2 * n_layers + 1)])
-        self.W = weight(d_model, 3)
+        self.W, self.w = weight(d_model, 3), nn.Parameter(torch.zeros(3))
 
     def forward(self, ids):
         if ids.dim() != 2:
@@ -153,12 +156,12 @@ class NLIClassifier(nn.Module):
         x = self.E[ids] + self.P[:n] + self.S[second]
         mask = (self.M[:n, :n][None] & ids.ne(0)[:, None, :]) | torch.eye(n).bool()
         for i, (QKV, O) in enumerate(zip(self.QKV, self.O)):
-            q, k, v = torch.einsum("bld,chde->cbhle", self.N[2 * i](x), QKV)
+            q, k, v = torch.einsum("bld,chde->cbhle", self.N[2 * i](x), QKV) + self.qkv[i]
             a = torch.einsum("bhle,bhme->bhlm", q, k) / math.sqrt(q.shape[-1])
             a = a.masked_fill(~mask[:, None], torch.finfo(a.dtype).min).softmax(-1)
-            x = x + torch.einsum("bhlm,bhme,hed->bld", a, v, O)
+            x = x + torch.einsum("bhlm,bhme,hed->bld", a, v, O) + self.o[i]
             x = x + self.F[i](self.N[2 * i + 1](x))
-        return self.N[-1](x)[:, 0] @ self.W
+        return self.N[-1](x)[:, 0] @ self.W + self.w
 
 
 # %%

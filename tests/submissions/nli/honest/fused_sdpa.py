@@ -85,7 +85,7 @@ class Net(nn.Module):
         self.inside, self.outside = nn.Linear(a, b), nn.Linear(b, a)
 
     def forward(self, x):
-        return self.outside(F.silu(self.inside(x)))
+        return self.outside(F.gelu(self.inside(x)))
 
 
 class MoE(nn.Module):
@@ -125,11 +125,11 @@ class NLIClassifier(nn.Module):
         self.table = nn.Embedding(vocab_size + max_len + 2, d_model)  # words, places and sentences in one table
         nn.init.normal_(self.table.weight, std=0.03)
         self.words = vocab_size
-        self.qkv = nn.ModuleList(nn.Linear(d_model, 3 * d_model, bias=False) for _ in range(n_layers))
+        self.qkv = nn.ModuleList(nn.Linear(d_model, 3 * d_model) for _ in range(n_layers))
         self.o = nn.ModuleList(nn.Linear(d_model, d_model) for _ in range(n_layers))
         self.ff = nn.ModuleList((MoE if variant == "moe" else Net)(d_model, 2 * d_model) for _ in range(n_layers))
         self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(2 * n_layers + 1))
-        self.answer = nn.Linear(d_model, 3, bias=False)
+        self.answer = nn.Linear(d_model, 3)
 
     def forward(self, ids):
         if ids.ndim != 2 or ids.size(1) < 1 or ids.size(1) > self.max_len:

@@ -90,10 +90,10 @@ def two_sided_mask(n, window, stride):
 class Expert(nn.Module):
     def __init__(self, d, hidden):
         super().__init__()
-        self.w1, self.w2 = nn.Linear(d, hidden), nn.Linear(hidden, d, bias=False)
+        self.w1, self.w2 = nn.Linear(d, hidden), nn.Linear(hidden, d)
 
     def forward(self, x):
-        return self.w2(torch.tanh(self.w1(x)))
+        return self.w2(nn.functional.gelu(self.w1(x)))
 
 
 class MoE(nn.Module):
@@ -125,7 +125,7 @@ class MoE(nn.Module):
 class Head(nn.Module):
     def __init__(self, d, size):
         super().__init__()
-        self.q, self.k, self.v = (nn.Linear(d, size, bias=False) for _ in range(3))
+        self.q, self.k, self.v = (nn.Linear(d, size) for _ in range(3))
 
     def forward(self, x, penalty):
         scores = self.q(x) @ self.k(x).transpose(1, 2) * self.k.out_features**-0.5
@@ -238,7 +238,7 @@ def train(model, ids, labels, steps, seed):
         loss = -log_p[torch.arange(len(rows)), labels[rows]].mean()
         if step in (0, steps) or step % 25 == 0:
             steps_seen.append(step)
-            losses.append(float(loss))
+            losses.append(loss.item())
         if step == steps:
             break
         optimizer.zero_grad()

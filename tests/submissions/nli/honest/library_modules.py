@@ -1,4 +1,4 @@
-# Modules of the library wherever there is one: MultiheadAttention, post-norm, Counter, scatter_add.
+# Modules of the library wherever there is one: MultiheadAttention, pad_sequence, Counter, index_put_.
 import json
 import math
 import re
@@ -80,7 +80,7 @@ class MoE(nn.Module):
         self.W_g = nn.Parameter(torch.empty(d_model, n_experts))
         nn.init.xavier_normal_(self.W_g)
         self.experts = nn.ModuleList(
-            [nn.Sequential(nn.Linear(d_model, d_ff), nn.ReLU(), nn.Linear(d_ff, d_model)) for _ in range(n_experts)]
+            [nn.Sequential(nn.Linear(d_model, d_ff), nn.GELU(), nn.Linear(d_ff, d_model)) for _ in range(n_experts)]
         )
 
     def forward(self, x):
@@ -98,11 +98,12 @@ class Layer(nn.Module):
         super().__init__()
         self.attention = nn.MultiheadAttention(d, h, batch_first=True)
         self.n1, self.n2 = nn.LayerNorm(d), nn.LayerNorm(d)
-        self.ff = MoE(d, 2 * d) if moe else nn.Sequential(nn.Linear(d, 2 * d), nn.ReLU(), nn.Linear(2 * d, d))
+        self.ff = MoE(d, 2 * d) if moe else nn.Sequential(nn.Linear(d, 2 * d), nn.GELU(), nn.Linear(2 * d, d))
 
     def forward(self, x, forbidden, padding):
-        x = self.n1(x + self.attention(x, x, x, attn_mask=forbidden, key_padding_mask=padding, need_weights=False)[0])
-        return self.n2(x + self.ff(x))
+        y = self.n1(x)
+        x = x + self.attention(y, y, y, attn_mask=forbidden, key_padding_mask=padding, need_weights=False)[0]
+        return x + self.ff(self.n2(x))
 
 
 class NLIClassifier(nn.Module):
@@ -117,7 +118,7 @@ class NLIClassifier(nn.Module):
         self.places = nn.Parameter(0.1 * torch.randn(max_len, d_model))
         self.kinds = nn.Embedding(2, d_model)
         self.layers = nn.ModuleList(Layer(d_model, n_heads, variant == "moe") for _ in range(n_layers))
-        self.head = nn.Linear(d_model, 3)
+        self.head = nn.Sequential(nn.LayerNorm(d_model), nn.Linear(d_model, 3))
         nn.init.normal_(self.embedding.weight, std=0.1)
 
     def forward(self, ids):
