@@ -66,7 +66,7 @@ GROUPS = (
         "staff",
         2,
         2,
-        ("batch", "cluster", "machine", "outpost", "pool", "progress", "summary"),
+        ("batch", "cluster", "interrupt", "machine", "outpost", "pool", "progress", "summary"),
     ),
     Group("gradescope", "assignment -> zip, results.json", "staff", 3, 2, ("gradescope",)),
     Group("explain", "one submission -> why", "judge", 1, 3, ("explain",)),

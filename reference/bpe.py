@@ -698,9 +698,8 @@ draw(who_pays, needs="q1, q2, q3 and q4")
 # %% [markdown]
 # A tokenizer is as fair as the text that it learned from. Whoever writes Greek here pays several times as much for
 # the same message, waits longer for it, and fits less of it into a model's window. Nothing in the algorithm is to
-# blame; the counting was done on the wrong ships. Real tokenizers are trained on many languages at once, and still
-# differ by factors of two and more
-# ([Petrov et al. 2023](https://arxiv.org/abs/2305.15425)).
+# blame: it counted an English text. Real tokenizers are trained on many languages at once, and still differ by
+# factors of two and more ([Petrov et al. 2023](https://arxiv.org/abs/2305.15425)).
 
 # %% [markdown]
 # ## q5 · Where tokens live
@@ -831,8 +830,6 @@ draw(token_space, needs="q1, q2, q3 and q5")
 # in two groups: endings, such as `ed·`, and whole short words, such as `was·` and `that·`. What comes *before* an
 # ending is a piece of a word, and what comes before a word is a blank. (The signs of the axes are free: your picture
 # may be a mirror image.)
-#
-# A trained model knows far more than two neighbours. But what it begins with is this.
 
 # %% [markdown]
 # ## More to read

@@ -190,7 +190,7 @@ def gelu_and_its_relatives() -> Figure:
     left.plot(x, exact, lw=2.5, label="GELU: $x\\,\\Phi(x)$")
     left.plot(x, relu(x), "--", label="ReLU")
     left.plot(x, x * torch.sigmoid(x), ":", label="SiLU: $x\\,\\sigma(x)$")
-    left.set(xlim=(-4, 3), ylim=(-0.5, 3), xlabel="$x$", title="three gates")
+    left.set(xlim=(-4, 3), ylim=(-0.5, 3), xlabel="$x$", ylabel="output", title="three gates")
     left.axhline(0, color="0.8", lw=1, zorder=0)
     left.legend()
     for name, values in approximations.items():

@@ -207,6 +207,14 @@ def test_a_helper_named_like_a_check_is_refused(mini: Assignment):
 # ------------------------------------------------------------------------------------------------------- the stubs
 
 
+@pytest.mark.parametrize(("slug", "root"), EVERY_KIT)
+def test_no_prose_on_the_line_that_begins_a_cell(slug: str, root: Path | None):
+    """jupytext takes it for the cell's title, which no student ever sees."""
+    source = assignment.load(slug, root).reference.read_text(encoding="utf-8")
+    heads = re.findall(r"(?m)^# %%.*$", source)
+    assert [head for head in heads if not re.fullmatch(r"# %%( \[markdown\])?( tags=\[.*\])?", head)] == []
+
+
 def test_stub_of_the_sample_to_the_letter(mini: Assignment):
     """What stood between the markers is gone, and all else is as it was."""
     source = kit.stub_source(mini)
@@ -354,6 +362,8 @@ def executed(folder: Path, notebook: NotebookNode, slug: str) -> dict[str, str]:
     convert = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--output", "done.ipynb"]
     run(folder, *convert, f"{slug}.ipynb")
     cells = nbformat.read(folder / "done.ipynb", as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    assert [output.text for output in outputs if output.get("name") == "stderr"] == []  # no warning, no noise
     checks = {
         re.findall(r'"(\w+)"', cell.source)[0]: cell
         for cell in cells
@@ -362,6 +372,42 @@ def executed(folder: Path, notebook: NotebookNode, slug: str) -> dict[str, str]:
     return {
         question: "".join(o.data["text/plain"] for o in cell.outputs) for question, cell in checks.items()
     }
+
+
+# Notes numbers along an axis that no label names: its own, or that of the first axes in its row or column.
+WATCH = """
+from matplotlib.backend_bases import FigureCanvasBase
+
+unlabelled = []
+
+
+def is_number(text):
+    return text.get_visible() and text.get_text().replace("\\N{MINUS SIGN}", "").replace(".", "").isdigit()
+
+
+def place(axes, name):
+    spec = axes.get_subplotspec()
+    return spec and (spec.rowspan if name == "y" else spec.colspan)
+
+
+def check(figure):
+    whole = {"x": figure.get_supxlabel(), "y": figure.get_supylabel()}
+    for axes in figure.axes:
+        for name, side in (("x", axes.xaxis), ("y", axes.yaxis)):
+            beside = [other for other in figure.axes if place(other, name) == place(axes, name)]
+            named = whole[name] or any(getattr(other, f"{name}axis").get_label_text() for other in beside)
+            if axes.axison and not named and any(is_number(text) for text in side.get_ticklabels()):
+                unlabelled.append(f"{axes.get_title()!r}, {name} axis")
+
+
+def watched(self, *args, before=FigureCanvasBase.print_figure, **kwargs):
+    result = before(self, *args, **kwargs)
+    check(self.figure)
+    return result
+
+
+FigureCanvasBase.print_figure = watched
+"""
 
 
 def solved(notebook: NotebookNode, reference: Path) -> NotebookNode:
@@ -413,8 +459,11 @@ def test_untouched_notebook_runs_to_its_end(student: tuple[Assignment, Path]):
 @pytest.mark.slow
 @pytest.mark.parametrize("student", SLUGS, indirect=True)
 def test_solved_notebook_passes_its_checks(student: tuple[Assignment, Path]):
+    """Without a warning, and every figure says what is along its axes."""
     found, folder = student
     notebook = solved(nbformat.read(folder / f"{found.slug}.ipynb", as_version=4), found.reference)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(WATCH))
+    notebook.cells.append(nbformat.v4.new_code_cell("assert not unlabelled, unlabelled"))
     said = executed(folder, notebook, found.slug)
     assert said == {q.name: f"{q.name} results: All test cases passed!" for q in found.questions}
 

@@ -889,4 +889,4 @@ draw(soft_to_hard, needs="q7")
 #
 # **Where to go from here.** You have seen that attention ignores order (positional encodings repair that), that
 # every query compares itself with every key (a cost of $L_q L_k$, which causal and sparse masks reduce), and
-# that its weights are a softmax whose gradient you know by heart. The next assignments build on each of these.
+# that its weights are a softmax whose gradient you know by heart.

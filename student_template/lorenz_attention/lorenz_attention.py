@@ -232,6 +232,7 @@ def simulate(state: Tensor, n_steps: int, dt: float) -> Tensor:
 
 
 # %% [markdown]
+# Left: the attractor. Right: is it really of fourth order? The error at $t = 1$, from 20
 # starts, against a run with steps eight times smaller than the smallest shown.
 
 # %% tags=["otter_ignore"]
@@ -852,7 +853,7 @@ def plot_forecast(prediction: Tensor, truth: Tensor, dt: float) -> Figure:
 
 
 # %% [markdown]
-#
+# Now with your networks, on a trajectory that they have never seen.
 
 # %% tags=["otter_ignore"]
 def example(task: Task, seed: int, n_steps: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -881,6 +882,7 @@ draw(forecast_observed, needs="the trained network and q6 to q8")
 
 
 # %% [markdown]
+# The red curve leaves the grey one not because the network suddenly fails but because the
 # system has amplified the error of the first steps. Even then it stays *on the attractor*: it forecasts a
 # possible weather, only not ours.
 #
@@ -909,6 +911,7 @@ def attention_over_the_window() -> Figure:
 draw(attention_over_the_window, needs="the trained network and q8")
 
 # %% [markdown]
+# The four heads share the work: some look at the newest samples, others further back, and what
 # a head looks at moves with the shape of the window. Differences between such averages are estimates of $\dot
 # x, \ddot x, \dots$, and these are, for this system, as good as $y$ and $z$: from $\dot x = \sigma(y - x)$
 # follows $y$, and from $\dot y$ follows $z$.

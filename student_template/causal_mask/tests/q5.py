@@ -1,7 +1,6 @@
 """q5: time_attention(n, d, repeats), judged on whether the times are real, never on how short they are."""
 
 import math
-
 from otter.test_files import test_case
 from torch.overrides import TorchFunctionMode
 
