@@ -265,8 +265,8 @@ def forecast_errors(report_full, report_observed):
 
 
 def _noise(n, seed):
-    """Independent normal numbers, (n, 60, 2): nobody can forecast them."""
-    return torch.randn(n, 60, 2, generator=torch.Generator().manual_seed(seed))
+    """Independent normal numbers of standard deviation 5, (n, 60, 2): nobody can forecast them."""
+    return 5 * torch.randn(n, 60, 2, generator=torch.Generator().manual_seed(seed))
 
 
 def _waves(n, seed):
