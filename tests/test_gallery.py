@@ -82,7 +82,7 @@ FAULTS = {
 }
 
 LIMITS = {"call_seconds": 6, "cell_seconds": 6, "total_seconds": 60, "memory_mb": 640}
-BATCH_SECONDS = 900
+BATCH_SECONDS = 900  # where ten others were at work on the same two cores it took 280 s
 PEAK_MB = (
     LIMITS["memory_mb"] + 1024 + 400
 )  # of any process; 1024 is what shared memory may take before it is seen
@@ -114,9 +114,8 @@ def test_every_submission_has_a_verdict(group):
 
 def test_names_are_unique():
     """No submission hides another one, nor an honest one."""
-    assert len(GALLERY) + len(HONEST) == sum(map(len, GROUPS.values())) + len(HONEST)
-    assert not set(GALLERY) & set(HONEST)
-    assert len(GALLERY) >= 60
+    names = [name.casefold() for group in (*GROUPS.values(), HONEST) for name in group]
+    assert len(set(names)) == len(names)
 
 
 def test_every_fault_is_covered():

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,12 +31,22 @@ def aims(folder: Path) -> Iterator[dict[str, object]]:
     log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     log.bind(str(folder / "log"))
     (folder / "log").chmod(0o777)
+    listener = threading.Thread(target=_listen, args=(log,))
+    listener.start()
     readable, private = folder / "reference.py", folder / "others.py"
     yield {"readable": str(readable), "private": str(private), "folder": str(folder), "pid": victim.pid}
+    log.shutdown(socket.SHUT_RDWR)
+    listener.join()
     log.close()
     victim.kill()
     victim.wait()
     victim.stdout.close()
+
+
+def _listen(log: socket.socket) -> None:
+    """Takes what is sent, for only ten may wait, until the socket is shut down."""
+    while log.recv(1):
+        pass
 
 
 def lay_out(folder: Path) -> None:
