@@ -9,8 +9,11 @@ import ctypes
 import errno
 import os
 import platform
+import resource
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = (
     1,
@@ -95,3 +98,26 @@ def memory_in_use() -> tuple[int, int]:
     with open("/proc/self/status") as status:
         sizes = dict(line.split(":", 1) for line in status)
     return int(sizes["VmData"].split()[0]) * 1024, int(sizes["VmSize"].split()[0]) * 1024
+
+
+@contextmanager
+def bounded_memory(room: int) -> Iterator[None]:
+    """Lets this process allocate no more than this on top of what it holds; nothing is bounded where that is not known.
+
+    What does not fit is a MemoryError of Python's or numpy's, or a RuntimeError of torch's.
+
+    Args:
+        room: bytes.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    try:
+        bound = memory_in_use()[0] + room
+    except (OSError, KeyError):  # not Linux
+        bound = soft
+    if soft != resource.RLIM_INFINITY:
+        bound = min(bound, soft)
+    resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

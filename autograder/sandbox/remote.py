@@ -15,6 +15,7 @@ from torch import nn
 
 from autograder.sandbox.calls import Call, ModuleState, Record, run
 from autograder.sandbox.errors import BadAnswer, Died, NotDefined
+from autograder.sandbox.linux import bounded_memory
 from autograder.sandbox.session import Session
 from autograder.sandbox.wire import MAX_PAYLOAD, Encoder, Special, Tree, WireError, decode
 
@@ -22,6 +23,7 @@ MAX_RECORDED = 16 << 20  # bytes of one result that are kept for diagnosis: twic
 # Of all modules in one answer, each of them counting as one more; the language model has 30. Their bytes are bounded by
 # what a frame may hold: 4 kB of header could name one tensor of 8 MB as 300 parameters, 2.6 GB in the judge.
 MAX_PARAMETERS = 1000
+CALLBACK_MEMORY = 1 << 30  # bytes that a function of the judge's may take for arguments that a student chose
 MAX_PATH = 20  # names on the way to a parameter, each a module here; the language model has 4
 
 
@@ -69,7 +71,7 @@ def _callback(
 
     def serve(arguments: Tree, tensors: list[torch.Tensor]) -> tuple[Tree, list[torch.Tensor]]:
         try:
-            with torch.no_grad():
+            with torch.no_grad(), bounded_memory(CALLBACK_MEMORY):
                 args, kwargs = decode(arguments, [tensor.detach() for tensor in tensors])
                 encoder = Encoder()
                 return {"result": encoder.tree(function(*args, **kwargs))}, encoder.tensors

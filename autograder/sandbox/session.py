@@ -36,6 +36,9 @@ from autograder.work import counting
 MAX_FATAL_CELLS = 3  # cells that end the process: after so many, what follows them is not run at all
 NODES_BEFORE_FREEING = 20
 MAX_NAME = 200  # characters of an operator's name
+# Bytes of tensors to a test's functions in one call; a test may keep them. Sampling 64 lattices of 32 by 32 in 1000
+# steps takes 0.26 GB.
+MAX_CALLED_BACK = 1 << 30
 MAX_OPERATORS = 10_000  # names kept in one question; torch has 3 000 operators, overloads among them
 MAX_WORK = 1 << 60  # operations of one call; a processor core does 2**45 in ten minutes
 
@@ -110,6 +113,7 @@ class Session:
         self._seed = 0
         self._question: dict[str, Any] = {"forbidden": [], "question": ""}
         self._pending: dict[str, Any] = {}
+        self._called_back = 0  # bytes that a test's functions were given in the call that is under way
 
     def __enter__(self) -> Session:
         return self
@@ -297,6 +301,7 @@ class Session:
         if channel is None:
             raise Died("The process that held this object has ended.")
         channel.within(limit)
+        self._called_back = 0
         if len(self.dead_nodes) >= NODES_BEFORE_FREEING:
             channel.send({"op": "free", "nodes": self.dead_nodes[:]})
             self.dead_nodes.clear()
@@ -319,6 +324,9 @@ class Session:
         number = call["callback"]
         if type(number) is not int or not 0 <= number < len(self.callbacks):
             raise WireError("a call to a function that was not offered")
+        self._called_back += sum(tensor.nbytes for tensor in tensors)
+        if self._called_back > MAX_CALLED_BACK:
+            raise WireError("more data than a test's functions may be given in one call")
         reply, out = self.callbacks[number](call.get("arguments"), tensors)
         channel.send(reply, out)
 

@@ -4,6 +4,7 @@
 """
 
 import random
+import resource
 from types import SimpleNamespace
 from typing import Any
 
@@ -160,3 +161,24 @@ def test_reading_an_answer_counts_as_the_submissions_time(monkeypatch: pytest.Mo
     monkeypatch.setattr(remote, "decode", slow)
     found, _ = answered(ANSWERS[0])
     assert found.usage.seconds >= 5.0
+
+
+def test_a_function_of_the_judges_has_bounded_memory():
+    """Arguments made to blow up in a test's function, 0.1 MB to 4.3 GB here, are an error at the student's line."""
+    serve = remote._callback(lambda x: x[:, None] * x)
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    reply, _ = serve({"u": [{"u": [{"t": 0}]}, {"d": []}]}, [torch.ones(1 << 15)])
+    assert "memory" in reply["error"]
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    assert "result" in serve({"u": [{"u": [{"t": 0}]}, {"d": []}]}, [torch.ones(8)])[0]
+
+
+def test_a_function_of_the_judges_gets_so_much_in_a_call(monkeypatch: pytest.MonkeyPatch):
+    """A test may keep what its functions are given: all that one call gives them is bounded together."""
+    callback = {"callback": 0, "arguments": {"u": [{"u": [{"t": 0}]}, {"d": []}]}}
+    given_to: list[Any] = []
+    data = peer._CELL_RAN + peer._DESCRIBED + valid(callback) * 5 + valid(ANSWERS[0])
+    monkeypatch.setattr(session, "MAX_CALLED_BACK", 3 * 27)
+    with Session(peer.Puppet(data), CODE, Bounds()) as made, pytest.raises(BadAnswer, match="more data"):  # type: ignore[arg-type]
+        Namespace(made).get("f")(given_to.append)
+    assert len(given_to) == 3

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,39 +12,34 @@ from pathlib import Path
 from autograder.sandbox import linux
 
 ANOTHER_USER = 12345
+LISTENS = """
+import socket, sys
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.bind(sys.argv[1])
+print(flush=True)
+while True:  # it takes what comes: a sender would wait at a full queue
+    log.recv(100)
+"""
 
 
 @contextmanager
 def aims(folder: Path) -> Iterator[dict[str, object]]:
-    """A readable file, one of another user, the folder that holds them and `log`, a socket; a process of this user."""
+    """A readable file, one of another user, their folder, a process of this user that listens at `log` in it."""
     folder.chmod(0o755)
     lay_out(folder)
     victim = subprocess.Popen(
-        [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"],
+        [sys.executable, "-c", LISTENS, folder / "log"],
         stdout=subprocess.PIPE,
         preexec_fn=linux.drop_capabilities if os.getuid() == 0 else None,
     )
     assert victim.stdout is not None
     victim.stdout.readline()
-    log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    log.bind(str(folder / "log"))
     (folder / "log").chmod(0o777)
-    listener = threading.Thread(target=_listen, args=(log,))
-    listener.start()
     readable, private = folder / "reference.py", folder / "others.py"
     yield {"readable": str(readable), "private": str(private), "folder": str(folder), "pid": victim.pid}
-    log.shutdown(socket.SHUT_RDWR)
-    listener.join()
-    log.close()
     victim.kill()
     victim.wait()
     victim.stdout.close()
-
-
-def _listen(log: socket.socket) -> None:
-    """Takes what is sent, for only ten may wait, until the socket is shut down."""
-    while log.recv(1):
-        pass
 
 
 def lay_out(folder: Path) -> None:

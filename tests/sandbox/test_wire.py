@@ -251,10 +251,10 @@ def test_keys_made_to_collide_do_not_hold_the_judge_up(monkeypatch: pytest.Monke
     """Ints with one hash make building a dict quadratic: it is cut off, and 4 MB of them don't cost minutes."""
     monkeypatch.setattr(wire, "MAX_DICT_SECONDS", 0.2)
     colliding = {"d": [[{"i": hex(i * (2**61 - 1))}, 0] for i in range(40_000)]}
-    started = time.monotonic()
+    started = time.thread_time()
     with pytest.raises(WireError, match="too long"):
         decode(colliding, [])
-    assert time.monotonic() - started < 1.5
+    assert time.thread_time() - started < 1.5
 
 
 def test_the_dicts_of_a_value_share_their_time(monkeypatch: pytest.MonkeyPatch):
