@@ -135,6 +135,9 @@ def test_root_is_the_package_s_elsewhere(tmp_path: Path, monkeypatch: pytest.Mon
         ('rests_on = ["q1"]', 'rests_on = ["q2"]', "q2 rests on 'q2'; the other questions are q1."),
         ('name = "q2"', 'name = "q7"', "assignments/mini/tests/q7.py is missing."),
         ("[[questions]]", "[[question", "assignments/mini/assignment.toml: "),
+        ('["q1: no numbers at all"]', "[]", "promise 'x is empty' of softmax: cases names no test."),
+        ('["q1: no', '["q5: no', "a case is written \"q1: name of the case\", not 'q5: no numbers at all'."),
+        ('["q1: no', '["no', "a case is written \"q1: name of the case\", not 'no numbers at all'."),
     ],
 )
 def test_a_mistake_is_named(root: Path, before: str, after: str, message: str):
