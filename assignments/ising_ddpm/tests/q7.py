@@ -127,6 +127,9 @@ def test_data(training_data):
 )
 def test_training(train, Denoiser):
     spins, temperature = two_kinds(16)
+    spins = (
+        2 * torch.randint(2, spins.shape, generator=generator(6)).to(spins.dtype) - 1
+    )  # no two boards alike
     before, betas = spins.clone(), torch.linspace(0.01, 0.3, 10)
     first, second = Denoiser(), Denoiser()
     start = {name: value.clone() for name, value in first.state_dict().items()}
