@@ -284,7 +284,7 @@ FAILED: post-norm by hand (0 of 1)
 def test_feedback_to_the_letter(grade, key):
     """What the student reads before grades are published."""
     (known,) = [m for m in MISCONCEPTIONS if m.key == key]
-    result = grade(f"letter-{key}.zip", wrong(key, known.replaces))
+    result = grade(f"letter-{key}.zip", wrong(known))
     visible = [
         e
         for e in result["tests"]
