@@ -7,25 +7,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, strided
+import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 _counting: list[Work] = []
+_SPARSE = {torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
 
 
 class Work(TorchDispatchMode):
-    """Counts the floating-point operations of matrix products and convolutions, by the formulas of `flop_counter`.
+    """Counts what operators compute and make.
 
     Works on a student's functions and modules in a test whether they are here or proxies: the judge has the student's
-    process count along, backward passes included. Sums, activations and products with a single vector do not count.
+    process count along, backward passes included.
 
         with Work() as work:
             model(x)
         assert work.flops <= 2 * rows * d_model * d_ff
 
     Attributes:
-        flops: counted so far; a product of (n, m) and (m, k) is 2 n m k.
+        flops: floating-point operations of matrix products and convolutions so far, by the formulas of `flop_counter`:
+            a product of (n, m) and (m, k) is 2 n m k. Sums, activations and products with a single vector are none.
         largest: how many numbers the largest tensor holds that an operator returned. A view counts with all that it is
             a view of, a sparse tensor with what it stores.
         written: how many numbers all operators together have returned, views excepted. It counts what `flops` does not:
@@ -78,11 +81,11 @@ def counting() -> tuple[Work, ...]:
 
 def _own(tensor: Tensor) -> int:
     """How many numbers the tensor has; of a sparse one those that are stored."""
-    return tensor.numel() if tensor.layout is strided else tensor._nnz()
+    return tensor._nnz() if tensor.layout in _SPARSE else tensor.numel()
 
 
 def _held(tensor: Tensor) -> int:
     """How many numbers lie in the memory that the tensor looks at."""
-    if tensor.layout is not strided:
-        return tensor._nnz()
+    if tensor.layout is not torch.strided:
+        return _own(tensor)
     return tensor.untyped_storage().nbytes() // tensor.itemsize

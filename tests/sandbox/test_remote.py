@@ -596,6 +596,10 @@ def test_memory_and_numbers_written_are_counted_where_they_are(names: Namespace)
     with Work() as stored:
         torch.sparse_coo_tensor(indices, torch.ones(1), (10**6, 10**6), check_invariants=False) * 2
     assert stored.largest == 1
+    with Work() as elsewhere:
+        torch.vmap(torch.dot)(torch.ones(4, 3), torch.ones(4, 3))
+        torch.ones(3, 4).to_mkldnn()
+    assert elsewhere.largest == 12
 
 
 def test_a_call_that_fails_ends_no_count(names: Namespace):
