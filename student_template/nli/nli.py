@@ -24,8 +24,8 @@
 # | q8 | `profile`, `plot_confusion`, `plot_tradeoff` | accuracy against time and size |
 # | w1 | on paper | what such a baseline shows, and what it does not |
 #
-# **The goal.** On held-out pairs, each of your three trained variants must get **at least 80 %** of the labels right.
-# You train here, a minute in all, and hand in the weights with your notebook.
+# **The goal.** On held-out pairs, each of your three trained variants must get **at least 80 %** of the labels
+# right. You train here, a minute in all, and hand in the weights with your notebook.
 #
 # **How to work.** Replace each `...` by your code and leave the names and parameters as they are. After each
 # question, run its check. The checks you have here are a part of those that grade you, so read the docstrings:
@@ -34,19 +34,20 @@
 # %% [markdown]
 # ## The data: a little English with a meaning
 #
-# Sentences such as *not all cats are asleep* have one of five forms, a noun and a predicate: 440 in all. Their meaning
-# is defined, so that the labels are not a matter of opinion.
+# Sentences such as *not all cats are asleep* have one of five forms, a noun and a predicate: 440 in all. Their
+# meaning is defined, so that the labels are not a matter of opinion.
 #
 # * There are six **kinds** of animals, and at least one animal of each. A noun stands for some of the kinds:
 #   *poodles* for one, *dogs* for two, *pets* for four, *animals* for all.
 # * Each animal is in a **state**: asleep, eating, playing or waiting, and upstairs, downstairs or outdoors. A
 #   predicate stands for some states: *awake* for all in which it is not asleep, *indoors* for up- and downstairs.
-# * Kinds times states is a plane, and a sentence is a claim about a **region** of it, a rectangle: *something is there*,
-#   or *nothing is there*. *Some dogs are asleep*: something is in dogs x asleep. *All dogs are asleep*: nothing
-#   is in dogs x **not** asleep.
+# * Kinds times states is a plane, and a sentence is a claim about a **region** of it, a rectangle: *something is
+#   there*, or *nothing is there*. *Some dogs are asleep*: something is in dogs x asleep. *All dogs are asleep*:
+#   nothing is in dogs x **not** asleep.
 #
-# Two claims **exclude** each other in two cases. Either one says that something is in a region, and the other that nothing is in a
-# region around it. Or both say that nothing is there, and together they leave some kind no state to be in. Then
+# Two claims **exclude** each other in two cases. Either one says that something is in a region, and the other that
+# nothing is in a region around it. Or both say that nothing is there, and together they leave some kind no state to
+# be in. Then
 #
 # $$
 # \text{label} = \begin{cases}
@@ -56,21 +57,21 @@
 # \end{cases}
 # $$
 #
-# **By hand.** $P$ = *no pets are indoors*: nothing is in pets x indoors. $H$ = *all poodles are outdoors*: nothing is in
-# poodles x (not outdoors), which is poodles x indoors. $\neg H$: something is in poodles x indoors. That lies inside
-# of where nothing is, so they exclude each other: entailment. Note the direction: *no pets* says more than *no poodles*,
-# while *some pets* says less than *some poodles*.
+# **By hand.** $P$ = *no pets are indoors*: nothing is in pets x indoors. $H$ = *all poodles are outdoors*: nothing
+# is in poodles x (not outdoors), which is poodles x indoors. $\neg H$: something is in poodles x indoors. That lies
+# inside of where nothing is, so they exclude each other: entailment. Note the direction: *no pets* says more than
+# *no poodles*, while *some pets* says less than *some poodles*.
 #
 # ### How the pairs are drawn
 #
-# `generate_pairs` draws the **hypothesis first**, then a label, each with probability 1/3, and then a premise that gives
-# this label. So label and hypothesis are independent, and whoever sees the hypothesis alone can only guess.
+# `generate_pairs` draws the **hypothesis first**, then a label, each with probability 1/3, and then a premise that
+# gives this label. So label and hypothesis are independent, and whoever sees the hypothesis alone can only guess.
 # `annotated_pairs` draws the **premise first**, then the label, then a hypothesis: that is how the people who wrote
 # SNLI worked. In q7 you will see what difference that makes.
 #
-# **Held out** are 17 of the 88 combinations of noun and predicate, such as *poodles* and *awake*. No sentence of the
-# training part, premise or hypothesis, has one of them; every held-out hypothesis has one. The model knows both words,
-# and must put them together for the first time.
+# **Held out** are 17 of the 88 combinations of noun and predicate, such as *poodles* and *awake*. No sentence of
+# the training part, premise or hypothesis, has one of them; every held-out hypothesis has one. The model knows both
+# words, and must put them together for the first time.
 #
 # The next cell holds the imports and what is given. Leave it as it is.
 
@@ -184,7 +185,10 @@ def is_held_out(sentence: Sentence) -> bool:
 
 
 def by_label(sentence: Sentence, others: Iterable[Sentence], first: bool) -> list[list[Sentence]]:
-    """The others about the same subject, sorted by the label they have as premises (or, with first, as hypotheses); and the rest."""
+    """The others about the same subject, sorted by the label they give; and the rest.
+
+    They are the premises of the sentence, or, with first, its hypotheses.
+    """
     found: list[list[Sentence]] = [[], [], [], []]
     for other in others:
         topics = {sentence[2] in ACTIVITIES, other[2] in ACTIVITIES}
@@ -279,8 +283,8 @@ show(some_pairs, needs="the cell above")
 # %% [markdown]
 # ## q1 · Reading SNLI
 #
-# The *Stanford Natural Language Inference* corpus ([Bowman et al. 2015](https://arxiv.org/abs/1508.05326)) has 570 thousand
-# pairs. Its files hold one JSON object a line:
+# The *Stanford Natural Language Inference* corpus ([Bowman et al. 2015](https://arxiv.org/abs/1508.05326)) has 570
+# thousand pairs. Its files hold one JSON object a line:
 #
 # ```
 # {"gold_label": "neutral", "sentence1": "A person on a horse.", "sentence2": "The horse is brown.", ...}
@@ -288,10 +292,11 @@ show(some_pairs, needs="the cell above")
 #
 # `sentence1` is the premise. Where the five people who were asked found no majority, the gold label is `-`; such
 # pairs are left out by everyone. A reader should be strict with all else: a file that was cut off while it was
-# copied should not silently become a smaller data set, and an error without a line number is no help in 570 thousand lines.
+# copied should not silently become a smaller data set, and an error without a line number is no help in 570
+# thousand lines.
 #
-# You do not need the corpus here. If you have it, `with open("snli_1.0_dev.jsonl") as file: pairs = read_snli(file)`
-# reads it with your function: an open file is an iterable of lines.
+# You do not need the corpus here. If you have it, `with open("snli_1.0_dev.jsonl") as file: pairs =
+# read_snli(file)` reads it with your function: an open file is an iterable of lines.
 #
 # <details><summary>Hint: JSON that is no object</summary>
 # <code>json.loads("3")</code> is 3, and <code>json.loads("[]")</code> is a list. Both are valid JSON.
@@ -339,18 +344,19 @@ show(read_example, needs="q1")
 # %% [markdown]
 # ## q2 · Two sentences, one row of numbers
 #
-# As in BERT ([Devlin et al. 2019](https://arxiv.org/abs/1810.04805), section 3), both sentences go into one row, with marks:
+# As in BERT ([Devlin et al. 2019](https://arxiv.org/abs/1810.04805), section 3), both sentences go into one row,
+# with marks:
 #
 # $$
 # \texttt{[cls]}\ \underbrace{\text{no pets are indoors}}_{\text{premise}}\ \texttt{[sep]}\
 # \underbrace{\text{all poodles are outdoors}}_{\text{hypothesis}}\ \texttt{[sep]}
 # $$
 #
-# What the model finds out is to be gathered at `[cls]`. Rows of a batch have the same length: shorter ones are filled up on
-# the right with `[pad]`. A word that the vocabulary does not have becomes `[unk]`.
+# What the model finds out is to be gathered at `[cls]`. Rows of a batch have the same length: shorter ones are
+# filled up on the right with `[pad]`. A word that the vocabulary does not have becomes `[unk]`.
 #
-# **By hand.** From the single pair (*no cats*, *all cats*, 2), the vocabulary is `[pad]` 0, `[unk]` 1, `[cls]` 2, `[sep]` 3, and
-# then, in alphabetical order, `all` 4, `cats` 5, `no` 6. The pair is $2, 6, 5, 3, 4, 5, 3$.
+# **By hand.** From the single pair (*no cats*, *all cats*, 2), the vocabulary is `[pad]` 0, `[unk]` 1, `[cls]` 2,
+# `[sep]` 3, and then, in alphabetical order, `all` 4, `cats` 5, `no` 6. The pair is $2, 6, 5, 3, 4, 5, 3$.
 #
 # <details><summary>Hint: the same in every run</summary>
 # The order of a set of texts is another one in each run of Python. That is why the words are sorted.
@@ -366,8 +372,8 @@ def build_vocabulary(pairs: Sequence[Pair], min_count: int = 1) -> dict[str, int
             twice in a sentence counts twice.
 
     Returns:
-        "[pad]": 0, "[unk]": 1, "[cls]": 2, "[sep]": 3, and then the tokens (see `tokenize`) that occur min_count times or
-        more, in alphabetical order (that of `sorted`), from 4 on without gaps.
+        "[pad]": 0, "[unk]": 1, "[cls]": 2, "[sep]": 3, and then the tokens (see `tokenize`) that occur min_count
+        times or more, in alphabetical order (that of `sorted`), from 4 on without gaps.
 
     Raises:
         ValueError: min_count is below 1.
@@ -411,9 +417,9 @@ show(hand_encoding, needs="q2")
 # %% [markdown]
 # ## q3 · Two ways to be sparse
 #
-# **In attention.** If every token looks at every other one, $n$ tokens cost $n^2$. A *factorised* pattern
-# ([Child et al. 2019](https://arxiv.org/abs/1904.10509)) keeps a local window and every $s$-th token. In a text that is read as a
-# whole, both directions count:
+# **In attention.** If every token looks at every other one, $n$ tokens cost $n^2$. A *factorised* pattern ([Child
+# et al. 2019](https://arxiv.org/abs/1904.10509)) keeps a local window and every $s$-th token. In a text that is
+# read as a whole, both directions count:
 #
 # $$
 # M_{ij} = \big[\ |i - j| < \text{window} \ \text{ or } \ |i - j| \bmod \text{stride} = 0\ \big] .
@@ -434,15 +440,16 @@ show(hand_encoding, needs="q2")
 # \end{pmatrix}
 # $$
 #
-# **In the network.** A *mixture of experts* ([Shazeer et al. 2017](https://arxiv.org/abs/1701.06538)) has several feed-forward networks
-# $E_e$, of which each row uses $k$. A gate $p = \operatorname{softmax}(x W_g)$ says which: the $k$ largest
-# probabilities are kept and renormalised to sum 1, the others are 0,
+# **In the network.** A *mixture of experts* ([Shazeer et al. 2017](https://arxiv.org/abs/1701.06538)) has several
+# feed-forward networks $E_e$, of which each row uses $k$. A gate $p = \operatorname{softmax}(x W_g)$ says which:
+# the $k$ largest probabilities are kept and renormalised to sum 1, the others are 0,
 #
 # $$
 # y = \sum_{e \text{ kept}} g_e(x)\, E_e(x), \qquad g_e = \frac{p_e}{\sum_{e' \text{ kept}} p_{e'}} .
 # $$
 #
-# **By hand.** $p = (0.6, 0.3, 0.1)$ and $k = 2$: $g = (\tfrac23, \tfrac13, 0)$. Many parameters, little work: that is the idea.
+# **By hand.** $p = (0.6, 0.3, 0.1)$ and $k = 2$: $g = (\tfrac23, \tfrac13, 0)$. Many parameters, little work: that
+# is the idea.
 #
 # <details><summary>Hint: the gate</summary>
 # <code>topk</code> gives values and places, <code>scatter</code> puts values at places. Or: a softmax over the kept
@@ -502,9 +509,9 @@ class MoE(nn.Module):
             x: (..., d_model), of the dtype of the parameters.
 
         Returns:
-            (..., d_model): for each row the sum over its top_k experts of weight times output, where the weights are the
-            top_k largest of softmax(x W_g), renormalised to sum 1. Differentiable with respect to x, W_g and
-            the parameters of the experts. x stays unchanged.
+            (..., d_model): for each row the sum over its top_k experts of weight times output, where the weights
+            are the top_k largest of softmax(x W_g), renormalised to sum 1. Differentiable with respect to x, W_g
+            and the parameters of the experts. x stays unchanged.
         """
         ...
 
@@ -513,10 +520,10 @@ class MoE(nn.Module):
 
 # %% tags=["otter_ignore"]
 def sparse_patterns() -> Figure:
-    """Three patterns for 24 tokens, and which pairs two layers of each connect."""
+    """Three patterns for 23 tokens, and which pairs two layers of each connect."""
     figure, axes = plt.subplots(2, 3, figsize=(10.5, 6.8), layout="constrained")
-    for column, (window, stride) in zip(axes.T, [(2, 24), (1, 5), (3, 5)], strict=True):
-        mask = two_sided_mask(24, window, stride)
+    for column, (window, stride) in zip(axes.T, [(2, 23), (1, 5), (3, 5)], strict=True):
+        mask = two_sided_mask(23, window, stride)
         two_layers = mask.float() @ mask.float() > 0
         for ax, pattern, words in zip(column, (mask, two_layers), ("one layer", "two layers"), strict=True):
             ax.imshow(pattern, cmap="Blues", vmin=0, vmax=1.3)
@@ -557,19 +564,20 @@ draw(sparse_patterns, needs="q3")
 # | `"sparse"` | `two_sided_mask(L, window, stride)` | one feed-forward network |
 # | `"moe"` | every token sees every other one | `MoE`: four experts, two for each token |
 #
-# **Which sentence?** *No pets are indoors* and *all poodles are outdoors* mean something else when they change places. $S$
-# says for each token whether it belongs to the premise or to the hypothesis: the number of `[sep]` before it. It
-# is not needed ($P$ tells it too, less directly), but it helps.
+# **Which sentence?** *No pets are indoors* and *all poodles are outdoors* mean something else when they change
+# places. $S$ says for each token whether it belongs to the premise or to the hypothesis: the number of `[sep]`
+# before it. It is not needed ($P$ tells it too, less directly), but it helps.
 #
-# Any layout will do, with your own attention or `F.scaled_dot_product_attention`. You are judged by what the model does. The
-# logits must come from **position 0** alone: then the grader can see from a one-layer model what the `[cls]` token looks at.
+# Any layout will do, with your own attention or `F.scaled_dot_product_attention`. You are judged by what the model
+# does. The logits must come from **position 0** alone: then the grader can see from a one-layer model what the
+# `[cls]` token looks at.
 #
 # **This question also holds the goal**: its last points are for what your *trained* models can do, and come once q6
 # works and your weights are handed in.
 #
 # <details><summary>Hint: the mask of a batch</summary>
-# <code>ids != PAD</code> is (B, L): which keys may be looked at. With two more dimensions it is (B, 1, 1, L) and fits
-# scores (B, n_heads, L, L). The sparse mask (L, L) joins it with <code>&</code>.
+# <code>ids != PAD</code> is (B, L): which keys may be looked at. With two more dimensions it is (B, 1, 1, L) and
+# fits scores (B, n_heads, L, L). The sparse mask (L, L) joins it with <code>&</code>.
 # </details>
 #
 # <details><summary>Hint: it learns too slowly</summary>
@@ -626,8 +634,9 @@ class NLIClassifier(nn.Module):
 # %% [markdown]
 # ## q5 · Class by class
 #
-# Accuracy is one number, and hides where the errors are. The **confusion matrix** $C$ counts them: $C_{tp}$ is how many
-# examples of true class $t$ were predicted as $p$. Rows are the truth. Two questions about a class $c$ can be read off it:
+# Accuracy is one number, and hides where the errors are. The **confusion matrix** $C$ counts them: $C_{tp}$ is how
+# many examples of true class $t$ were predicted as $p$. Rows are the truth. Two questions about a class $c$ can be
+# read off it:
 #
 # $$
 # \text{precision}_c = \frac{C_{cc}}{\sum_t C_{tc}} \quad \text{(of what was called } c \text{, how much is?)} \qquad
@@ -639,8 +648,9 @@ class NLIClassifier(nn.Module):
 # \text{macro } F_1 = \frac1n \sum_{c=1}^{n} F_{1,c}.
 # $$
 #
-# A class that is never predicted has precision 0/0, and one that never occurs has recall 0/0. **Here 0/0 is 0**, in all three
-# formulas, and the mean always runs over all $n$ classes. (Other conventions exist: it matters that one is said.)
+# A class that is never predicted has precision 0/0, and one that never occurs has recall 0/0. **Here 0/0 is 0**, in
+# all three formulas, and the mean always runs over all $n$ classes. (Other conventions exist: it matters that one
+# is said.)
 #
 # **By hand.** Truth $0, 0, 0, 1, 1$, predicted $0, 0, 1, 1, 0$, three classes:
 #
@@ -651,7 +661,8 @@ class NLIClassifier(nn.Module):
 # $$
 #
 # <details><summary>Hint: counting pairs</summary>
-# <code>labels * n + predictions</code> is one number for each pair of them, and <code>torch.bincount</code> counts numbers.
+# <code>labels * n + predictions</code> is one number for each pair of them, and <code>torch.bincount</code> counts
+# numbers.
 # </details>
 
 # %%
@@ -719,11 +730,12 @@ show(hand_scores, needs="q5")
 # %% [markdown]
 # ## q6 · Training
 #
-# The loss is the cross-entropy of the logits with the labels. Rows are drawn at random, with a generator of their own,
-# so that the same seed gives the same training.
+# The loss is the cross-entropy of the logits with the labels. Rows are drawn at random, with a generator of their
+# own, so that the same seed gives the same training.
 #
-# **What works**: AdamW with a learning rate of 0.004 (a warm-up over the first 50 steps, then down to 0 along a cosine),
-# 256 rows a step, gradients clipped to norm 1. 600 steps take about ten seconds for each variant on one core.
+# **What works**: AdamW with a learning rate of 0.004 (a warm-up over the first 50 steps, then down to 0 along a
+# cosine), 256 rows a step, gradients clipped to norm 1. 600 steps take about ten seconds for each variant on one
+# core.
 #
 # `predict` gives the labels with the largest logits. It is used for measuring, so it must not leave traces: no
 # gradient, and eval mode while it runs.
@@ -771,23 +783,23 @@ def predict(model: nn.Module, ids: Tensor) -> Tensor:
 # %% [markdown]
 # ### Train them, and keep what they learned
 #
-# The next cell trains the three variants, about a minute, and saves everything in one file, `weights.safetensors`: the
-# weights of each, and the record of each training. While that file lies there, the cell reads it instead of training again:
-# **delete it when you have changed `NLIClassifier`, `MoE`, `two_sided_mask` or `train`**.
+# The next cell trains the three variants, about a minute, and saves everything in one file, `weights.safetensors`:
+# the weights of each, and the record of each training. While that file lies there, the cell reads it instead of
+# training again: **delete it when you have changed `NLIClassifier`, `MoE`, `two_sided_mask` or `train`**.
 #
 # **Hand in that file together with your notebook**, both in one zip. The grader then has no need to train; without
 # the file it trains your models itself, which takes its time. The grader reads the file as plain numbers (that is
 # what the format [safetensors](https://huggingface.co/docs/safetensors) is for), at most 4 MB of them.
 #
-# If your models are slow to learn, train them longer: what counts is what the weights can do. Only where it finds no
-# weights does the grader train, and then for 600 steps.
+# If your models are slow to learn, train them longer: what counts is what the weights can do. Only where it finds
+# no weights does the grader train, and then for 600 steps.
 
 # %% tags=["otter_ignore"]
 TRAINED: dict = {}  # the models, their records and the data, for the figures below
 
 
 def save_weights(models: dict[str, nn.Module], histories: dict, path: str = "weights.safetensors") -> None:
-    """Save the states of all models as "vanilla.NAME" ..., and the records as "history.vanilla.loss" ..., in one file."""
+    """Save the states of all models as "vanilla.NAME", the records as "history.vanilla.loss", in one file."""
     from safetensors.torch import save_file  # pip install safetensors
 
     found = {}
@@ -859,28 +871,30 @@ draw(losses_over_training, needs="the training above")
 # %% [markdown]
 # ## q7 · What does the hypothesis give away?
 #
-# Before you believe in a score, ask what could get it **without** doing the task. A model that never sees the premise
-# cannot infer anything. [Gururangan et al. 2018](https://arxiv.org/abs/1803.02324) and
-# [Poliak et al. 2018](https://arxiv.org/abs/1805.01042) trained such models on SNLI, and got 67 % and 69 % right, where the most
-# frequent label gives 34 %. The people who wrote the hypotheses, one for each label, had habits: to contradict, they wrote
-# *nobody* and *sleeping*; to stay neutral, they added a reason or an adjective. These are **annotation artefacts**.
+# Before you believe in a score, ask what could get it **without** doing the task. A model that never sees the
+# premise cannot infer anything. [Gururangan et al. 2018](https://arxiv.org/abs/1803.02324) and [Poliak et al.
+# 2018](https://arxiv.org/abs/1805.01042) trained such models on SNLI, and got 67 % and 69 % right, where the most
+# frequent label gives 34 %. The people who wrote the hypotheses, one for each label, had habits: to contradict,
+# they wrote *nobody* and *sleeping*; to stay neutral, they added a reason or an adjective. These are **annotation
+# artefacts**.
 #
-# **The best blind guess.** Who sees the hypothesis alone does best with its most frequent label, $\max_y P(y \mid h)$. If the
-# label is independent of the hypothesis, that is 1/3 for three labels, whatever the model. `blind_accuracy` counts it:
-# learned on one part of the data, measured on another.
+# **The best blind guess.** Who sees the hypothesis alone does best with its most frequent label, $\max_y P(y \mid
+# h)$. If the label is independent of the hypothesis, that is 1/3 for three labels, whatever the model.
+# `blind_accuracy` counts it: learned on one part of the data, measured on another.
 #
-# **Which words?** The *pointwise mutual information* of a word and a label says how much more often they come together than
-# if they were independent (Gururangan et al. 2018, section 3):
+# **Which words?** The *pointwise mutual information* of a word and a label says how much more often they come
+# together than if they were independent (Gururangan et al. 2018, section 3):
 #
 # $$
 # \operatorname{PMI}(w, y) = \ln \frac{p(w, y)}{p(w)\, p(y)}, \qquad
 # p(w, y) = \frac{c_{wy} + a}{\sum_{w', y'} (c_{w'y'} + a)},
 # $$
 #
-# where $c_{wy}$ counts the pairs of label $y$ whose hypothesis contains $w$, $p(w)$ and $p(y)$ are the sums of $p(w, y)$ over the
-# other index, and the smoothing $a$ keeps rare words from looking important.
+# where $c_{wy}$ counts the pairs of label $y$ whose hypothesis contains $w$, $p(w)$ and $p(y)$ are the sums of
+# $p(w, y)$ over the other index, and the smoothing $a$ keeps rare words from looking important.
 #
-# **By hand.** Two pairs, ("", *no cats*, 2) and ("", *all cats*, 0), with $a = 1$. The table $c + a$, rows *all*, *cats*, *no*:
+# **By hand.** Two pairs, ("", *no cats*, 2) and ("", *all cats*, 0), with $a = 1$. The table $c + a$, rows *all*,
+# *cats*, *no*:
 #
 # $$
 # \begin{pmatrix} 2 & 1 & 1 \\ 2 & 1 & 2 \\ 1 & 1 & 2 \end{pmatrix}, \quad \text{sum } 13, \qquad
@@ -933,8 +947,8 @@ def artefact_scores(pairs: Sequence[Pair], smoothing: float = 100.0) -> dict[str
 
     Returns:
         For each token (see `tokenize`) of the hypotheses three floats: ln(p(w, y) / (p(w) p(y))) for the labels 0, 1
-        and 2, with the smoothed counts of pairs whose hypothesis contains the token. One that occurs twice in a hypothesis
-        counts once.
+        and 2, with the smoothed counts of pairs whose hypothesis contains the token. One that occurs twice in a
+        hypothesis counts once.
 
     Raises:
         ValueError: smoothing is not above 0; no hypothesis has a token.
@@ -980,25 +994,26 @@ draw(artefacts_of_both_ways, needs="q7")
 
 
 # %% [markdown]
-# The grammar is the same, and so is the meaning; only the order of drawing differs. Premise first, the words *all*, *no* and *some* tell
-# much of the label: a claim about *some* is weak, and follows from many premises. This is no laziness of an
-# annotator, it is what happens when hypotheses are made to order. Look at the numbers that were printed, too: hypothesis
-# first, it is the *premise* that gives something away. You can balance one side by construction; a test of the other
-# side is then all the more needed.
+# The grammar is the same, and so is the meaning; only the order of drawing differs. Premise first, the words *no*,
+# *not* and *some* tell much of the label: a claim about *some* is weak, and follows from many premises. This is no
+# laziness of an annotator, it is what happens when hypotheses are made to order. Look at the numbers that were
+# printed, too: hypothesis first, it is the *premise* that gives something away. You can balance one side by
+# construction; a test of the other side is then all the more needed.
 
 # %% [markdown]
 # ## w1 · What does a hypothesis-only baseline show? (on paper)
 #
-# 1. Let $(P, H, Y)$ be a random pair with its label, three labels. Prove that no classifier $f(H)$ that sees the hypothesis
-#    alone is right with a probability above $\mathbb{E}_H \max_y P(Y = y \mid H)$, and that this is $\tfrac13$ if $Y$ is uniform
-#    and independent of $H$. Which function of q7 is an estimate of it, and why must it be measured on other pairs than it was
-#    learned from?
-# 2. On SNLI, a hypothesis-only model gets 67 % right, the most frequent label 34 %. What does that show about the data? What
-#    does it show about a model that sees both sentences and gets 90 %, and what does it **not** show?
-# 3. Gururangan et al. split the SNLI test set into a part that the blind model gets right ("easy") and the rest ("hard"). A model
-#    with 90 % in all may have 95 % on the first and 75 % on the second. Explain why the second number alone is not an
-#    unbiased measure of understanding either.
-# 4. Name two ways to build or to repair a data set so that a hypothesis-only model fails, and a remaining weakness of each.
+# 1. Let $(P, H, Y)$ be a random pair with its label, three labels. Prove that no classifier $f(H)$ that sees the
+#    hypothesis alone is right with a probability above $\mathbb{E}_H \max_y P(Y = y \mid H)$, and that this is
+#    $\tfrac13$ if $Y$ is uniform and independent of $H$. Which function of q7 is an estimate of it, and why must it
+#    be measured on other pairs than it was learned from?
+# 2. On SNLI, a hypothesis-only model gets 67 % right, the most frequent label 34 %. What does that show about the
+#    data? What does it show about a model that sees both sentences and gets 90 %, and what does it **not** show?
+# 3. Gururangan et al. split the SNLI test set into a part that the blind model gets right ("easy") and the rest
+#    ("hard"). A model with 90 % in all may have 95 % on the first and 75 % on the second. Explain why the second
+#    number alone is not an unbiased measure of understanding either.
+# 4. Name two ways to build or to repair a data set so that a hypothesis-only model fails, and a remaining weakness
+#    of each.
 #
 # Graded by hand: the reasons count. q7 checks the numbers behind part 1.
 
@@ -1010,11 +1025,11 @@ draw(artefacts_of_both_ways, needs="q7")
 #
 # Three variants, three numbers each: accuracy, time, parameters. Which is best depends on what you are short of.
 #
-# `profile` measures a model: the share of right answers, the **median** time of some forward passes over the whole batch, and how
-# many numbers the model holds. The median, because your computer now and then does something else.
+# `profile` measures a model: the share of right answers, the **median** time of some forward passes over the whole
+# batch, and how many numbers the model holds. The median, because your computer now and then does something else.
 #
-# `plot_confusion` shows a confusion matrix as a heat map with its numbers; `plot_tradeoff` shows the variants as points,
-# accuracy against seconds, each with its name and its number of parameters beside it.
+# `plot_confusion` shows a confusion matrix as a heat map with its numbers; `plot_tradeoff` shows the variants as
+# points, accuracy against seconds, each with its name and its number of parameters beside it.
 #
 # Speed is shown, never graded: a slow computer costs no points.
 
@@ -1100,11 +1115,12 @@ draw(tradeoff, needs="the training above and q8")
 
 
 # %% [markdown]
-# What you see depends on your computer, and on the length of the texts. With 13 tokens, sparse attention saves nothing: a
-# mask over a full score matrix *skips* no work, it only forbids its result, and the window already holds much of the text. The pattern pays off
-# where $n$ is in the thousands, and where the computation leaves out what the mask leaves out. The mixture has more than twice the
-# parameters; each token uses half of its experts, but sorting tokens to experts costs time as well. That more parameters did
-# not bring more accuracy here says that the others were enough for 440 sentences.
+# What you see depends on your computer, and on the length of the texts. With 13 tokens, sparse attention saves
+# nothing: a mask over a full score matrix *skips* no work, it only forbids its result, and the window already holds
+# much of the text. The pattern pays off where $n$ is in the thousands, and where the computation leaves out what
+# the mask leaves out. The mixture has more than twice the parameters; each token uses half of its experts, but
+# sorting tokens to experts costs time as well. That more parameters did not bring more accuracy here says that the
+# others were enough for 440 sentences.
 #
 # ### Does the model read the premise?
 #

@@ -21,7 +21,8 @@ def check_ids(found, expected, *, what):
     name="the vocabulary of two words more",
     points=2,
     hidden=False,
-    failure_message="[pad] 0, [unk] 1, [cls] 2, [sep] 3; then the tokens of premises and hypotheses in alphabetical order.",
+    failure_message="[pad] 0, [unk] 1, [cls] 2, [sep] 3; then the tokens of premises and hypotheses in "
+    "alphabetical order.",
 )
 def test_vocabulary(build_vocabulary):
     pairs = [("no cats", "all cats", 2)]

@@ -1,4 +1,4 @@
-"""q3: two_sided_mask(n, window, stride), and class MoE(d_model, d_ff, n_experts=4, top_k=2) through its own experts and W_g."""
+"""q3: two_sided_mask(n, window, stride), and class MoE(d_model, d_ff, n_experts=4, top_k=2)."""
 
 import torch
 from otter.test_files import test_case
@@ -53,7 +53,8 @@ def test_hand(two_sided_mask):
     name="experts and gate weights",
     points=2,
     hidden=False,
-    failure_message="In __init__, after super().__init__(): self.experts = nn.ModuleList(...) of n_experts networks, and "
+    failure_message="In __init__, after super().__init__(): self.experts = nn.ModuleList(...) of n_experts "
+    "networks, and "
     "self.W_g = nn.Parameter(...) of shape (d_model, n_experts). The output has the shape of x.",
 )
 def test_parameters(MoE):

@@ -65,7 +65,8 @@ def test_shape(NLIClassifier):
     name="padding changes nothing",
     points=2,
     hidden=False,
-    failure_message="Ids of 0 on the right must not be looked at: mask them as keys in every layer, in every variant, and "
+    failure_message="Ids of 0 on the right must not be looked at: mask them as keys in every layer, in every "
+    "variant, and "
     "do not average over them.",
 )
 def test_padding(NLIClassifier):

@@ -37,7 +37,8 @@ def check_float(found, expected, *, what):
     name="five predictions counted by hand",
     points=2,
     hidden=False,
-    failure_message="Row = true class, column = predicted class: two zeros found, one zero called 1, one 1 found, one 1 "
+    failure_message="Row = true class, column = predicted class: two zeros found, one zero called 1, one 1 found, "
+    "one 1 "
     "called 0.",
 )
 def test_matrix(confusion_matrix):
@@ -49,7 +50,8 @@ def test_matrix(confusion_matrix):
     name="precision and recall by hand",
     points=2,
     hidden=False,
-    failure_message="Precision divides by the sum of the column (what was called so), recall by the sum of the row (what is "
+    failure_message="Precision divides by the sum of the column (what was called so), recall by the sum of the row "
+    "(what is "
     "so). Here 0/0 is 0.",
 )
 def test_hand(precision_recall):

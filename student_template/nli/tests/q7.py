@@ -59,7 +59,8 @@ def test_hypothesis_only(hypothesis_only):
     name="the information of a word by hand",
     points=2,
     hidden=False,
-    failure_message="The smoothed table has the sum 13. PMI(no, 2) = ln(2/13 / (4/13 * 5/13))... worked out: the row of "
+    failure_message="The smoothed table has the sum 13. PMI(no, 2) = ln(2/13 / (4/13 * 5/13))... worked out: the "
+    "row of "
     '"no" sums to 4, the column of label 2 to 5, its entry is 2.',
 )
 def test_hand(artefact_scores):
