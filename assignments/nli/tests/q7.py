@@ -102,7 +102,7 @@ def test_blind(blind_accuracy):
         ("x", "a", 2),
         ("x", "a", 0),
         ("p", "b", 0),
-        ("q", "b", 1),
+        ("q", "b", 0),
         ("x", "new", 2),
         ("p", "new", 1),
         ("x", "d", 1),
