@@ -330,7 +330,27 @@ def test_cheats(grade, cheat):
     assert lost(result) == questions, text(result)
 
 
-FEEDBACK = {}
+FEEDBACK = {
+    "exchanged": """\
+Your `precision_recall` behaves exactly like precision and recall exchanged.
+Hint: Precision: of what was called c. What was called c stands in a column.
+
+passed: five predictions counted by hand (2 of 2)
+FAILED: precision and recall by hand (0 of 2)
+    the precision that precision_recall(matrix) returned is wrong in 2 of 3 numbers. The first one is at index [0]: expected 1, found 0.75. The largest error is 0.33; 1e-09 is allowed.
+    Hint: Precision divides by the sum of the column (what was called so), recall by the sum of the row (what is so). Here 0/0 is 0.
+passed: macro F1 by hand (2 of 2)\
+""",
+    "hypothesis_first": """\
+Your `encode_batch` behaves exactly like an encoding with the hypothesis first.
+Hint: [cls], then the premise: which element of the pair is it?
+
+passed: the vocabulary of two words more (2 of 2)
+FAILED: one pair as a row (0 of 2)
+    encode_batch([("no cats", "all cats", 2)], vocabulary) is [[2, 4, 5, 3, 6, 5, 3]], but [[2, 6, 5, 3, 4, 5, 3]] was expected.
+    Hint: [cls], the premise, [sep], the hypothesis, [sep]: 2, 6, 5, 3, 4, 5, 3.\
+""",
+}
 
 
 @pytest.mark.parametrize("key", FEEDBACK)

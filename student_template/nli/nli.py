@@ -520,10 +520,10 @@ class MoE(nn.Module):
 
 # %% tags=["otter_ignore"]
 def sparse_patterns() -> Figure:
-    """Three patterns for 24 tokens, and which pairs two layers of each connect."""
+    """Three patterns for 23 tokens, and which pairs two layers of each connect."""
     figure, axes = plt.subplots(2, 3, figsize=(10.5, 6.8), layout="constrained")
-    for column, (window, stride) in zip(axes.T, [(2, 24), (1, 5), (3, 5)], strict=True):
-        mask = two_sided_mask(24, window, stride)
+    for column, (window, stride) in zip(axes.T, [(2, 23), (1, 5), (3, 5)], strict=True):
+        mask = two_sided_mask(23, window, stride)
         two_layers = mask.float() @ mask.float() > 0
         for ax, pattern, words in zip(column, (mask, two_layers), ("one layer", "two layers"), strict=True):
             ax.imshow(pattern, cmap="Blues", vmin=0, vmax=1.3)
@@ -994,8 +994,8 @@ draw(artefacts_of_both_ways, needs="q7")
 
 
 # %% [markdown]
-# The grammar is the same, and so is the meaning; only the order of drawing differs. Premise first, the words *all*,
-# *no* and *some* tell much of the label: a claim about *some* is weak, and follows from many premises. This is no
+# The grammar is the same, and so is the meaning; only the order of drawing differs. Premise first, the words *no*,
+# *not* and *some* tell much of the label: a claim about *some* is weak, and follows from many premises. This is no
 # laziness of an annotator, it is what happens when hypotheses are made to order. Look at the numbers that were
 # printed, too: hypothesis first, it is the *premise* that gives something away. You can balance one side by
 # construction; a test of the other side is then all the more needed.
