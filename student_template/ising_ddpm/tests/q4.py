@@ -28,7 +28,7 @@ def built(Denoiser):
 
 @test_case(
     name="shape and dtype of the guess",
-    points=2,
+    points=1,
     hidden=False,
     failure_message="forward takes boards (B, L, L), times (B,) and temperatures (B,), and gives one number "
     "for each site, (B, L, L). If your convolutions need a channel dimension, add it inside and take it away "
