@@ -276,13 +276,21 @@ def test_bad_arguments(NLIClassifier):
         check_raises(ValueError, model, torch.tensor([[2, unknown, 3]]), what=f"{call} with the id {unknown}")
 
 
+# Trainings of the reference, judged as here (benchmarks/nli_seeds.py); - has not been measured:
+#
+#     seed        0      1      2      3      4      5      6      7
+#     vanilla   0.956  0.963  0.971  0.980  0.932  0.945  0.972      -
+#     sparse    0.908  0.898  0.939  0.906  0.911      -      -      -
+#     moe       0.951  0.934  0.973      -      -      -      -      -
+#
+# so none of 15 fails at 0.80. A model that ignores the premise: 0.33 to 0.35, and a fresh one, too.
 def check_goal(scores, variant):
     found = scores["accuracy"]
     text = (
         f"{found:.1%} of the held-out pairs are right by your trained {variant!r} model, and 80 % are to be."
     )
     if found < 0.80 and scores["unmoved"] > 0.9:
-        # Half of all exchanged premises give another label: a right model changes six answers in ten.
+        # With exchanged premises, the trainings above kept 33 to 35 % of their answers.
         told = (
             f"{text} With the premises of other pairs, {scores['unmoved']:.0%} of its answers stay the same."
         )
