@@ -1319,7 +1319,7 @@ def plot_confusion(matrix: Tensor, ax: Axes | None = None) -> Axes:
     """
     # BEGIN SOLUTION
     ax = ax or plt.subplots(figsize=(5, 4.4), layout="constrained")[1]
-    ax.imshow(matrix, cmap="Blues")
+    ax.imshow(matrix.tolist(), cmap="Blues")
     for row, counts in enumerate(matrix.tolist()):
         for column, count in enumerate(counts):
             colour = "white" if count > matrix.max() / 2 else "black"

@@ -16,7 +16,7 @@ def confusion_matrices(vanilla_scores, sparse_scores, moe_scores):
         axes, _scores(vanilla_scores, sparse_scores, moe_scores).items(), strict=True
     ):
         matrix = scores["confusion"]
-        ax.imshow(matrix, cmap="Blues")
+        ax.imshow(matrix.tolist(), cmap="Blues")
         for row, counts in enumerate(matrix.tolist()):
             for column, count in enumerate(counts):
                 colour = "white" if count > matrix.max() / 2 else "black"

@@ -50,23 +50,24 @@ def test_record(NLIClassifier, train):
     assert last < first, f"The loss was {first:.3f} before and {last:.3f} after 20 steps: it is to fall."
 
 
+@torch.no_grad()
 def spread(model, seed):
     """The model with parameters that all differ, so that its answers do."""
     noise = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=noise))
+    for parameter in model.parameters():
+        parameter.add_(torch.randn(parameter.shape, generator=noise))
     return model
 
 
+@torch.no_grad()
 def check_predictions(predict, model, ids, what):
     """Pass if these are the labels with the largest logits of the model in eval mode."""
     training = model.training
-    with torch.no_grad():
-        expected = model.eval()(ids).argmax(-1)
+    logits = check_shape(model.eval()(ids), (len(ids), 3), what="NLIClassifier(10, 16, 2, 1, 5)(ids)")
     model.train(training)
     found = check_shape(predict(model, ids), (len(ids),), what=what)
     check_dtype(found, torch.long, what=what)
+    expected = logits.argmax(-1)
     assert torch.equal(found, expected), f"{what} is {found.tolist()}, but {expected.tolist()} was expected."
 
 
