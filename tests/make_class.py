@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from autograder import submission
 from tests import build_submissions as build
 
 _INVERTED = ("s.masked_fill(~mask", "s.masked_fill(mask", ").masked_fill(~mask", ").masked_fill(mask")
@@ -77,7 +78,7 @@ def changed(cells: list[str], *pairs: str) -> list[str]:
 
 def half_finished(right: list[str]) -> list[str]:
     """Right up to q3; then the stub's own cells."""
-    stub = build.submission.read(build.ASSIGNMENT.template / "attention.py", "", build.ASSIGNMENT).cells
+    stub = submission.read(build.ASSIGNMENT.template / "attention.py", "", build.ASSIGNMENT).cells
     begun = next(number for number, cell in enumerate(right) if "class SelfAttention" in cell)
     left = next(number for number, cell in enumerate(stub) if "class SelfAttention" in cell.source)
     return [*right[:begun], *(cell.source for cell in stub[left:])]
