@@ -304,7 +304,7 @@ class NLIClassifier(NLIClassifier):
     ),
     "NaN for every logit": (
         "class NLIClassifier(NLIClassifier):\n    def forward(self, ids):\n        return super().forward(ids) * float('nan')\n",
-        {"q4", "q6", "q8"},
+        {"q4", "q6"},
     ),
     "answers that equal everything": (
         "class Same(float):\n    __eq__ = lambda *_: True\n    __lt__ = lambda *_: True\n    __hash__ = None\n"
@@ -376,7 +376,7 @@ BROKEN = {
     "of another model": (
         save({"vanilla.weight": torch.zeros(3)}), "The trained weights do not fit NLIClassifier(28, 32, 4, 2, 13)"
     ),
-    "NaN": (changed(**{f"{v}.logits.weight": torch.full((3, 32), torch.nan) for v in ("vanilla", "sparse", "moe")}), "33."),
+    "NaN": (changed(**{f"{v}.logits.weight": torch.full((3, 32), torch.nan) for v in ("vanilla", "sparse", "moe")}), "contain NaN or infinity"),
 }  # fmt: skip
 
 

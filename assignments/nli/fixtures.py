@@ -140,6 +140,7 @@ def _logits(model, ids):
     assert tuple(found.shape) == (len(ids), 3), (
         f"The logits have shape {tuple(found.shape)}, but {(len(ids), 3)} was expected."
     )
+    assert found.isfinite().all(), "The logits of NLIClassifier contain NaN or infinity."
     return found.double()
 
 
