@@ -442,7 +442,8 @@ def test_checks_of_the_solved_script_pass(student: tuple[Assignment, Path]):
     found, folder = student
     shutil.copy(found.reference, folder / f"{found.slug}.py")
     assert otter_check(folder, found.slug).strip() == "All tests passed!"
-    assert otter_check(folder, found.slug, "-q", found.questions[0].name).strip() == "All tests passed!"
+    if found.slug == SLUGS[0]:  # Otter runs the whole script for one question as well
+        assert otter_check(folder, found.slug, "-q", found.questions[0].name).strip() == "All tests passed!"
 
 
 @pytest.mark.slow
