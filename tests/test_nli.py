@@ -37,12 +37,6 @@ CELLS = [
     for cell in submission.read(ASSIGNMENT.reference, "", ASSIGNMENT).cells
 ]
 RIGHT = script(CELLS)
-SEEN_BY_TESTS = {  # named by a test that saw what the code did, where no call can be replayed
-    "bad_lines_skipped", "counted_from_zero", "skipped_not_counted", "cut_off", "SharedExperts", "order_ignored",
-    "sparse_is_dense", "moe_is_vanilla", "premise_ignored", "premise_taken_away", "softmax_before_loss",
-    "seed_ignored", "always_the_same_rows", "premises_overwritten", "percent", "tensors_counted", "drawn_transposed",
-    "axes_exchanged", "sizes_left_out",
-}  # fmt: skip
 pytestmark = pytest.mark.slow
 
 
@@ -275,10 +269,8 @@ def test_misconceptions(grade, question):
         )
         assert lost(result) == {question}, known.key
         assert report(result)["extra_data"]["diagnoses"] == {question: known.key}
-        exactly = "" if known.key in SEEN_BY_TESTS else "exactly "
-        assert f"Your `{known.replaces}` behaves {exactly}like {known.name}." in text(result, question), (
-            known.key
-        )
+        named = rf"Your `{known.replaces}` behaves (exactly )?like {re.escape(known.name)}\."
+        assert re.search(named, text(result, question)), known.key
         assert f"Hint: {known.hint}" in text(result, question)
 
 
