@@ -166,6 +166,9 @@ def test_module(LayerNorm):
         check_gradients(found, expected, inputs, what=what)
     if not LayerNorm(5).weight.count_nonzero():
         raise Mistake("WeightStartsAtZero", "The weight of LayerNorm(5) starts at 0, but 1 was expected.")
+    x = normal(3, 5, seed=13, dtype=torch.float32)
+    found = LayerNorm(5).float()(x).detach()
+    check_close(found, F.layer_norm(x, (5,)), tolerance=1e-4, what="LayerNorm(5)(x) in float32")
 
 
 @test_case(
@@ -178,6 +181,7 @@ def test_module(LayerNorm):
 def test_bad_arguments(layer_norm, LayerNorm):
     x, five, one = normal(2, 5, seed=14), normal(5, seed=15), normal(1, seed=16)
     check_shape(layer_norm(x, five, five, 0.0), (2, 5), what="layer_norm(x, weight, bias, 0.0)")
+    check_parameters(LayerNorm(1, 0.0), {"weight": (1,), "bias": (1,)}, what="LayerNorm(1, eps=0)")
     check_raises(ValueError, layer_norm, torch.tensor(1.0), what="layer_norm(x) with x of shape ()")
     check_raises(ValueError, layer_norm, torch.empty(3, 0), what="layer_norm(x) with x of shape (3, 0)")
     check_raises(

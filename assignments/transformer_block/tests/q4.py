@@ -180,14 +180,18 @@ def test_generator(dropout, Dropout):
     points=1,
     hidden=True,
     failure_message="The gradient is dropped and scaled like the numbers: 0 or 1 / (1 - p), with the same "
-    "mask.",
+    "mask. Dropout is differentiable as well.",
 )
-def test_gradients(dropout):
+def test_gradients(dropout, Dropout):
     x = normal(20, 30, seed=9).requires_grad_()
-    out = check_shape(dropout(x, 0.25, True, generator(10)), x.shape, what="dropout(x, 0.25)")
-    assert out.requires_grad, "dropout(x, 0.25) carries no gradient: the path back to x is cut."
-    (gradient,) = torch.autograd.grad(out.sum(), x)
-    check_close(gradient, (out / x).detach(), what="the gradient of dropout(x, 0.25).sum()")
+    for what, out in [
+        ("dropout(x, 0.25)", dropout(x, 0.25, True, generator(10))),
+        ("Dropout(0.25).train()(x)", Dropout(0.25).train()(x)),
+    ]:
+        out = check_shape(out, x.shape, what=what)
+        assert out.requires_grad, f"{what} carries no gradient: the path back to x is cut."
+        (gradient,) = torch.autograd.grad(out.sum(), x)
+        check_close(gradient, (out / x).detach(), what=f"the gradient of {what}.sum()")
 
 
 @test_case(
@@ -211,11 +215,12 @@ def test_shapes(dropout):
     points=1,
     hidden=True,
     failure_message="Raise ValueError with a message for a p below 0 or above 1, in eval mode and in "
-    "__init__ too.",
+    "__init__ too; 0 and 1 themselves are allowed.",
 )
 def test_bad_arguments(dropout, Dropout):
     x = normal(3, seed=12)
     check_shape(dropout(x, 0.5), (3,), what="dropout(x, 0.5)")
+    check_close(Dropout(0.0).train()(x), x, what="Dropout(0)(x)")
     for p in (-0.1, 1.1):
         check_raises(ValueError, dropout, x, p, what=f"dropout(x, {p})")
         check_raises(ValueError, dropout, x, p, False, what=f"dropout(x, {p}, training=False)")

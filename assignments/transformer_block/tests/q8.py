@@ -109,7 +109,7 @@ def test_gradient_norms(Encoder, gradient_norms):
     points=1,
     hidden=True,
     failure_message="The root mean square of all numbers of x, and of what leaves each block, before any "
-    "last norm.",
+    "last norm. The result carries no gradient, also where x does.",
 )
 def test_stream(Encoder, stream_rms):
     for n_layers, norm_first, shape in [(3, True, (5, 6)), (2, False, (2, 3, 6)), (1, True, (4, 6))]:
@@ -117,6 +117,8 @@ def test_stream(Encoder, stream_rms):
         x = normal(*shape, seed=4) * 2 + 1
         what = f"stream_rms(encoder, x), {n_layers} blocks, norm_first={norm_first}, x of shape {shape},"
         check_close(stream_rms(encoder, x), sizes(encoder, x), what=what)
+        found = stream_rms(encoder, x.requires_grad_())
+        assert not found.requires_grad, f"{what} requires grad where x does: detach it."
 
 
 @test_case(
@@ -154,3 +156,5 @@ def test_bad_arguments(Encoder, gradient_norms, stream_rms):
         what = f"gradient_norms(encoder, x, target) with x of shape (4, 6), target of shape {shape}"
         check_raises(ValueError, gradient_norms, encoder, x, normal(*shape, seed=8), what=what)
     check_raises(ValueError, stream_rms, encoder, x[:0], what="stream_rms(encoder, x) with x of shape (0, 6)")
+    tiny, one = Encoder(1, 1, 1, 1).double().eval(), normal(1, 1, seed=9)
+    check_close(stream_rms(tiny, one), sizes(tiny, one), what="stream_rms(encoder, x) with x of shape (1, 1)")
