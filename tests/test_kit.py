@@ -410,6 +410,12 @@ FigureCanvasBase.print_figure = watched
 """
 
 
+def bring_weights(found: Assignment, folder: Path) -> None:
+    """What the reference's models have learned, as if they had been trained here before: a training takes minutes."""
+    for artifact in found.artifacts:
+        shutil.copy(found.reference_artifact(artifact), folder / artifact.file)
+
+
 def solved(notebook: NotebookNode, reference: Path) -> NotebookNode:
     """The kit's notebook with the reference's cells in their places."""
     answers = iter(jupytext.read(reference, fmt="py:percent").cells)
@@ -441,6 +447,7 @@ def test_checks_of_the_untouched_script_help(student: tuple[Assignment, Path]):
 def test_checks_of_the_solved_script_pass(student: tuple[Assignment, Path]):
     found, folder = student
     shutil.copy(found.reference, folder / f"{found.slug}.py")
+    bring_weights(found, folder)
     assert otter_check(folder, found.slug).strip() == "All tests passed!"
     if found.slug == SLUGS[0]:  # Otter runs the whole script for one question as well
         assert otter_check(folder, found.slug, "-q", found.questions[0].name).strip() == "All tests passed!"
@@ -462,6 +469,7 @@ def test_untouched_notebook_runs_to_its_end(student: tuple[Assignment, Path]):
 def test_solved_notebook_passes_its_checks(student: tuple[Assignment, Path]):
     """Without a warning, and every figure says what is along its axes."""
     found, folder = student
+    bring_weights(found, folder)
     notebook = solved(nbformat.read(folder / f"{found.slug}.ipynb", as_version=4), found.reference)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(WATCH))
     notebook.cells.append(nbformat.v4.new_code_cell("assert not unlabelled, unlabelled"))
