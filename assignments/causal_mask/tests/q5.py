@@ -112,10 +112,10 @@ def name_invented(found, other):
 
 
 def name_unit(shares, text):
-    """Raise Mistake if, in each call, the two times together were most of its time (sums), or more than all of it."""
+    """Raise Mistake if the two times together were more than all of the time of each call, or most of that of one (sums)."""
     if min(shares) > 1:
         raise Mistake("not_in_seconds", text)
-    if min(shares) > 0.5:
+    if max(shares) > 0.5:
         raise Mistake("sums_instead_of_medians", text)
 
 
@@ -124,6 +124,16 @@ def timed(time_attention, *sizes):
     start = time.perf_counter()
     found, names = functions_run(time_attention, *sizes)
     return found, names, time.perf_counter() - start
+
+
+def share_of_calls(time_attention, repeats):
+    """The two times together as a share of the time that the call took.
+
+    Sums over the repeats came to 0.60 to 0.96 of it on a machine with four times the work that it has cores for; medians
+    come to 0.04 at most.
+    """
+    found, _, passed = timed(time_attention, 256, 16, repeats)
+    return (found["own_seconds"] + found["torch_seconds"]) / passed
 
 
 # This case comes first: the grader writes down all functions only in the first call of a question.
@@ -183,8 +193,7 @@ def test_real_times(time_attention):
             f"{what} took {passed:.2g} seconds in all, but {repeats} calls with its medians would take at least "
             f"{repeats / 2 * both:.2g}."
         )
-        again, _, more = timed(time_attention, 64, 16, repeats)
-        name_unit([both / passed, (again["own_seconds"] + again["torch_seconds"]) / more], text)
+        name_unit([share_of_calls(time_attention, repeats) for _ in range(3)], text)
         raise AssertionError(text)
 
 
