@@ -112,7 +112,7 @@ def name_invented(found, other):
 
 
 def name_unit(shares, text):
-    """Raise Mistake if the two times together were more than all of the time of each call, or most of that of one (sums)."""
+    """Raise Mistake if the two times were more than all of the time of each call, or most of that of one (sums)."""
     if min(shares) > 1:
         raise Mistake("not_in_seconds", text)
     if max(shares) > 0.5:
@@ -129,8 +129,8 @@ def timed(time_attention, *sizes):
 def share_of_calls(time_attention, repeats):
     """The two times together as a share of the time that the call took.
 
-    Sums over the repeats came to 0.60 to 0.96 of it on a machine with four times the work that it has cores for; medians
-    come to 0.04 at most.
+    Sums over the repeats came to 0.60 to 0.96 of it on a machine with four times the work that it has cores for;
+    medians come to 0.04 at most.
     """
     found, _, passed = timed(time_attention, 256, 16, repeats)
     return (found["own_seconds"] + found["torch_seconds"]) / passed
