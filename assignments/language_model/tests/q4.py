@@ -149,6 +149,22 @@ def answer_losses(model, problem):
     return losses[0, problem.index("=") :]
 
 
+def check_perplexity(history, losses):
+    """Pass if the last perplexity in the record is that of these losses."""
+    found, expected = history["perplexity"][-1], losses.double().mean().exp().item()
+    assert abs(found / expected - 1) <= 1e-2, (
+        f"The last perplexity in the record is {found:.4g}, but that of the held-out answers 18; and 6; is"
+        f" {expected:.4g}."
+    )
+
+
+@torch.no_grad()
+def looks_ahead(model):
+    """Whether the logits of four symbols change when more follow: q3's matter, and then padding changes losses."""
+    ids = torch.tensor([[1, 5, 10, 3, 12, 1, 8, 13]])  # 15+3=18;
+    return bool((model(ids)[:, :4] - model(ids[:, :4])).abs().max() > 1e-4)
+
+
 @test_case(
     name="answers of one digit and of two; one problem of each kind",
     points=1,
@@ -163,12 +179,8 @@ def test_lengths(TinyGPT, train):
     )
     history = train(model, problems, 83, 0)
     check_history(history, 83, "train(model, problems, 83, 0)")
-    losses = torch.cat([answer_losses(model.eval(), problem) for problem in problems[4:]])
-    found, expected = history["perplexity"][-1], losses.double().mean().exp().item()
-    assert abs(found / expected - 1) <= 1e-2, (
-        f"The last perplexity in the record is {found:.4g}, but that of the held-out answers 18; and 6; is"
-        f" {expected:.4g}."
-    )
+    if not looks_ahead(model.eval()):
+        check_perplexity(history, torch.cat([answer_losses(model, problem) for problem in problems[4:]]))
     check_history(train(model, [PROBLEMS[0], PROBLEMS[4]], 1, 0), 1, "train(model, two problems, 1, 0)")
 
 
