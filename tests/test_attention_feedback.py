@@ -185,7 +185,7 @@ FAILED: a forbidden key gets no weight (0 of 2)
 """\
 passed: values, with and without leading dimensions (2 of 2)
 FAILED: masks that broadcast (0 of 1)
-    attention_weights(q, k, mask) with a mask of shape (4, 3) is wrong in 24 of 24 numbers. The first one is at index [0, 0, 0]: expected 0.349767, found 0. The largest error is 1; 1e-09 is allowed.
+    attention_weights(q, k, mask), q of shape (2, 4, 5), a mask of shape (4, 3), is wrong in 24 of 24 numbers. The first one is at index [0, 0, 0]: expected 0.349767, found 0. The largest error is 1; 1e-09 is allowed.
     Hint: A mask may have fewer dimensions than the weights, and sizes of 1: it broadcasts to (..., L_q, L_k).
 FAILED: a query that may attend to nothing (0 of 1)
     attention_weights(q, k, mask) with one row of the mask all False is wrong in 12 of 12 numbers. The first one is at index [0, 0]: expected 0.36487, found 0. The largest error is 0.39; 1e-09 is allowed.

@@ -215,8 +215,9 @@ def test_a_judge_on_a_worker_dies(tmp_path):
         time.sleep(0.2)  # its judge ends with it
         assert '"status":"failed"' in post.grade(60, b'{"name":"a.py","path":"/nothing.py"}', b"")
         assert post._connection() is not first
-        assert post.grade(0.0, b'{"name":"a.py","path":"/nothing.py"}', b"") == (
-            "!the judge did not finish within 0 s, 2 times"
-        )
+        endless = tmp_path / "a.py"
+        endless.write_text("while True:\n    pass\n", encoding="utf-8")
+        task = json.dumps({"name": "a.py", "path": str(endless)}).encode()
+        assert post.grade(0.0, task, b"") == "!the judge did not finish within 0 s, 2 times"
     finally:
         post.leave()
