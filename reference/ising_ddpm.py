@@ -466,7 +466,7 @@ def forward_strip() -> Figure:
     alpha_bar = q_sample(torch.ones(N_STEPS, 1, 1), torch.arange(N_STEPS), torch.zeros(N_STEPS, 1, 1), betas)
     axes[7].plot(alpha_bar.flatten(), label="board")
     axes[7].plot((1 - alpha_bar.flatten() ** 2).clamp(min=0).sqrt(), label="noise")
-    axes[7].set(xlabel="$t$", title="amplitude")
+    axes[7].set(xlabel="$t$", ylabel="amplitude", title="signal and noise")
     axes[7].legend()
     return figure
 
