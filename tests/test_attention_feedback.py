@@ -33,7 +33,7 @@ FAILED: values, with and without leading dimensions (0 of 2)
     attention_weights(q, k), q of shape (2, 3, 5, 6), k of shape (2, 3, 7, 6), is wrong in 210 of 210 numbers. The first one is at index [0, 0, 0, 0]: expected 0.132081, found 0.0936368. The largest error is 0.4; 1e-09 is allowed.
     Hint: Check the scale (which size belongs under the root?), the axis of the softmax, and which matrix is transposed. Leading dimensions are a stack of independent problems, and broadcast.
 FAILED: masks that broadcast (0 of 1)
-    attention_weights(q, k, mask) with a mask of shape (4, 3) is wrong in 22 of 24 numbers. The first one is at index [0, 0, 0]: expected 0.349767, found 0.291797. The largest error is 0.25; 1e-09 is allowed.
+    attention_weights(q, k, mask), q of shape (2, 4, 5), a mask of shape (4, 3), is wrong in 22 of 24 numbers. The first one is at index [0, 0, 0]: expected 0.349767, found 0.291797. The largest error is 0.25; 1e-09 is allowed.
     Hint: A mask may have fewer dimensions than the weights, and sizes of 1: it broadcasts to (..., L_q, L_k).
 FAILED: a query that may attend to nothing (0 of 1)
     attention_weights(q, k, mask) with one row of the mask all False is wrong in 8 of 12 numbers. The first one is at index [0, 0]: expected 0.36487, found 0.506025. The largest error is 0.19; 1e-09 is allowed.
@@ -73,7 +73,7 @@ FAILED: values, with and without leading dimensions (0 of 2)
     attention_weights(q, k), q of shape (2, 3, 5, 6), k of shape (2, 3, 7, 6), is wrong in 210 of 210 numbers. The first one is at index [0, 0, 0, 0]: expected 0.132081, found 0.327908. The largest error is 0.35; 1e-09 is allowed.
     Hint: Check the scale (which size belongs under the root?), the axis of the softmax, and which matrix is transposed. Leading dimensions are a stack of independent problems, and broadcast.
 FAILED: masks that broadcast (0 of 1)
-    attention_weights(q, k, mask) with a mask of shape (4, 3) is wrong in 22 of 24 numbers. The first one is at index [0, 0, 0]: expected 0.349767, found 0.0462696. The largest error is 0.7; 1e-09 is allowed.
+    attention_weights(q, k, mask), q of shape (2, 4, 5), a mask of shape (4, 3), is wrong in 22 of 24 numbers. The first one is at index [0, 0, 0]: expected 0.349767, found 0.0462696. The largest error is 0.7; 1e-09 is allowed.
     Hint: A mask may have fewer dimensions than the weights, and sizes of 1: it broadcasts to (..., L_q, L_k).
 FAILED: a query that may attend to nothing (0 of 1)
     attention_weights(q, k, mask) with one row of the mask all False is wrong in 8 of 12 numbers. The first one is at index [0, 0]: expected 0.36487, found 0.812635. The largest error is 0.58; 1e-09 is allowed.
@@ -107,7 +107,7 @@ FAILED: a forbidden key gets no weight (0 of 2)
 """\
 passed: values, with and without leading dimensions (2 of 2)
 FAILED: masks that broadcast (0 of 1)
-    attention_weights(q, k, mask) with a mask of shape (4, 3) is wrong in 6 of 24 numbers. The first one is at index [0, 1, 0]: expected 0.827421, found 0.628302. The largest error is 0.24; 1e-09 is allowed.
+    attention_weights(q, k, mask), q of shape (2, 4, 5), a mask of shape (4, 3), is wrong in 6 of 24 numbers. The first one is at index [0, 1, 0]: expected 0.827421, found 0.628302. The largest error is 0.24; 1e-09 is allowed.
     Hint: A mask may have fewer dimensions than the weights, and sizes of 1: it broadcasts to (..., L_q, L_k).
 FAILED: a query that may attend to nothing (0 of 1)
     attention_weights(q, k, mask) with one row of the mask all False is wrong in 4 of 12 numbers. The first one is at index [1, 0]: expected 0, found 0.25. The largest error is 0.25; 1e-09 is allowed.

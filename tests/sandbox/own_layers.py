@@ -10,6 +10,8 @@ import io
 import math
 import os
 import pickle
+import subprocess
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -34,6 +36,7 @@ from autograder.sandbox.remote import Namespace
 from autograder.sandbox.session import Session
 from autograder.submission import SubmissionError, bundle
 
+ROOT = Path(__file__).parents[2]
 MINI = load("mini", Path(__file__).parents[1] / "data" / "sample")
 
 REPLACES_CHECKS = """
@@ -143,9 +146,7 @@ def _earns(source: str, sandbox: Sandbox, question: str = "q1", assignment: Assi
 
 
 def _judge_apart(sandbox: Sandbox, on: bool) -> bool:
-    earned = (
-        _earns(REPLACES_CHECKS, sandbox) if on else _in_a_fork(lambda: _beside_the_tests(REPLACES_CHECKS))
-    )
+    earned = _earns(REPLACES_CHECKS, sandbox) if on else _in_a_process_of_its_own(REPLACES_CHECKS)
     return earned > 0
 
 
@@ -161,18 +162,15 @@ def _beside_the_tests(source: str) -> float:
     return float(file.score)
 
 
-def _in_a_fork(function: Callable[[], float]) -> float:
-    """The result of a function that spoils its process."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.write(writer, repr(function()).encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        text = pipe.read()
-    os.waitpid(pid, 0)
-    return float(text)
+def _in_a_process_of_its_own(source: str) -> float:
+    """What it earns beside the tests; it spoils the process that it runs in."""
+    code = (
+        "import sys; from tests.sandbox import own_layers; print(own_layers._beside_the_tests(sys.argv[1]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, source], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
 
 
 def _hidden_cases(sandbox: Sandbox, on: bool) -> bool:
