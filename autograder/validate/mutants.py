@@ -219,7 +219,8 @@ def _one_line(code: bytes) -> str:
 
 def _parsed(code: bytes) -> ast.Module:
     text = code.decode().removeprefix("el")  # of an elif
-    return ast.parse(f"{text} pass" if text.endswith(":") else text)
+    body = " pass\nfinally: pass" if text == "try:" else " pass" if text.endswith(":") else ""
+    return ast.parse(text + body)
 
 
 def _meaning(code: bytes) -> str:

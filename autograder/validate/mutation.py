@@ -22,7 +22,7 @@ from autograder.submission import Submission
 from autograder.submission.cells import read_cells
 from autograder.validate import excuses
 from autograder.validate.bench import Bench
-from autograder.validate.digests import content_digest, graded_digest
+from autograder.validate.digests import graded_digest
 from autograder.validate.model import Examination, Options, Verdict
 from autograder.validate.mutants import Mutant, callers, make
 
@@ -64,8 +64,8 @@ class Mutation(Examination):
         return [f"from {start}" for start in range(0, count, CHUNK)]
 
     def key(self, assignment: Assignment) -> str:
-        """What is graded, and what is excused."""
-        return graded_digest(assignment, content_digest(excuses.path(assignment)))
+        """What is graded; an excuse changes the verdict, not a mutant's fate."""
+        return graded_digest(assignment)
 
     def examine(self, bench: Bench, assignment: Assignment, piece: str) -> list[dict[str, Any]]:
         """The fates of some mutants, in their order."""
@@ -109,8 +109,8 @@ def _part(mutants: list[Mutant], piece: str) -> list[Mutant]:
 
 
 def _survives(fate: Fate) -> bool:
-    """Whether an excuse is not out of date: a right answer that was only slow may be faster next time."""
-    return not fate.killer or fate.late
+    """Whether an excuse is not out of date: its own questions let it pass, or would on a faster machine."""
+    return not fate.killer or fate.late or fate.elsewhere
 
 
 def _kind(fate: Fate) -> str:

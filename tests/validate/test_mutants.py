@@ -134,3 +134,9 @@ def test_callers():
     """A helper is judged where it is used, through other helpers too, but not beyond what is graded."""
     source = "def a(): pass\ndef b(): a()\ndef c(): b()\ndef d(): c()\nclass E:\n    def f(self): a()\n"
     assert callers(source, "a", {"c", "d", "E"}) == {"c", "E"}
+
+
+def test_what_stands_in_a_try_is_changed_as_well():
+    """Its head alone is no statement, and there is nothing in it to change."""
+    lines = ["try:", "    y = a + b", "except ValueError:", "    y = a", "return y"]
+    assert "y = a - b" in changed(*lines)
