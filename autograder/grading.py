@@ -6,13 +6,13 @@ import functools
 import math
 import re
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from autograder import diagnosis, figures, fixtures, suite, traces
+from autograder import diagnosis, doors, doubt, figures, fixtures, suite, traces
 from autograder.assignment import Assignment, Question
 from autograder.diagnosis import Diagnosis
 from autograder.figures import Figure
@@ -21,7 +21,7 @@ from autograder.sandbox.host import Bounds, Code, Sandbox
 from autograder.sandbox.operators import matching, watchable
 from autograder.sandbox.remote import Elsewhere, Namespace
 from autograder.sandbox.session import CellError, Session, Usage
-from autograder.submission import Submission, answers
+from autograder.submission import Submission, answers, read
 from autograder.suite import CaseResult, Outcome
 
 # By this name a hidden test asks for a second process: elsewhere(function, *arguments).
@@ -169,6 +169,7 @@ class Judge:
                 self._compare_and_show(result, namespace)
             self._session = None
             result.message = _message(submission, session.cell_errors, namespace.notes)
+        self._doubt(result, submission)
         result.usage = session.usage
         result.seconds = time.perf_counter() - started
         return conclude(self.assignment, result)
@@ -232,6 +233,43 @@ class Judge:
         used = sorted(name for name in self._used[question.name] if _is_forbidden(name, question.forbidden))
         if used:
             result.score, result.policy = 0.0, _policy_text(question, used)
+
+    def _doubt(self, result: Result, submission: Submission) -> None:
+        """Code that could have wiped the record of what ran has to pass without what its question forbids."""
+        judged = {question.name: question for question in self.assignment.questions if question.forbidden}
+        doubtful = [r for r in result.questions if r.name in judged and r.score and not r.policy]
+        if doubtful and doors.reaches_behind(submission, self.assignment):
+            for question in doubtful:
+                if not self._passes_without(judged[question.name], submission):
+                    question.score, question.policy = 0.0, _doubt_text(judged[question.name])
+
+    def _passes_without(self, question: Question, submission: Submission) -> bool:
+        """Whether what has passed does so again; but for cases that the reference does not pass there either."""
+        file = self._suite[question.name]
+        with self._without(question, self._reference_submission()) as names:
+            sound = {case.name for case in file.test_cases if file.passes([case.name], names, self)}
+        passed = {case.name for case in file.cases if case.outcome is Outcome.PASSED}
+        with self._without(question, submission) as names:
+            return file.passes(sound & passed, names, self)
+
+    @contextmanager
+    def _without(self, question: Question, submission: Submission) -> Iterator[Fixtures]:
+        """What a submission defines in a process without what a question forbids."""
+        code, removed = doubt.by_statement(_code(submission, self._data)), doubt.removal(question)
+        with (
+            Session(self._sandbox, code, _bounds(self.assignment), removed=removed) as session,
+            Elsewhere(session) as elsewhere,
+        ):
+            self._session = session
+            defined = [name for asked in self.assignment.questions for name in asked.defines]
+            names = Namespace(session, lambda _: "", defined, {ELSEWHERE: elsewhere})
+            yield self._fixtures(session, names, submission)
+            self._session = None
+
+    def _reference_submission(self) -> Submission:
+        """The reference as if it had been handed in, with its artifacts."""
+        right = read(self.assignment.reference, "reference", self.assignment)
+        return replace(right, files=right.files | fixtures.reference_files(self.assignment))
 
     def _explain(
         self,
@@ -359,6 +397,14 @@ def _policy_text(question: Question, used: list[str]) -> str:
     return (
         f"0 points: this question is to be written from scratch, but your code ran {names}, "
         f"which {question.name} does not allow."
+    )
+
+
+def _doubt_text(question: Question) -> str:
+    names = ", ".join(question.forbidden[:2])
+    return (
+        f"0 points: this question is to be written from scratch. Your code was run again in a Python without what "
+        f"{question.name} does not allow, such as {names}, and did not pass there what it had passed before."
     )
 
 

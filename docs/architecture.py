@@ -74,7 +74,7 @@ GROUPS = (
     Group("roster", "exports -> people -> gradebooks", "data", 1, 4, ("roster", "spreadsheet")),
     Group("store", "results -> grades.sqlite", "staff", 2, 4, ("identity", "store")),
     Group("worker", "a task -> a reply, plain data", "judge", 2, 5, ("plain", "worker")),
-    Group("grading", "a submission -> its Result", "judge", 2, 6, ("grading", "traces")),
+    Group("grading", "a submission -> its Result", "judge", 2, 6, ("doors", "doubt", "grading", "traces")),
     Group(
         "suite", "test files, proxies -> outcomes", "judge", 2, 7, ("figures", "fixtures", "seeds", "suite")
     ),

@@ -8,8 +8,7 @@ as root and once as an ordinary user. A verdict in that folder's verdicts.toml s
     loses    the scores of the questions that lose points ("all": each is 0); the others keep theirs
     says     phrases of the feedback: what an honest student who did this by accident is told
     quiet    no cell stopped with an error
-    flagged  what staff is told that the code reaches for: of an attack that hides what only the student's own process
-             can know, namely which of the library's functions ran
+    flagged  what staff is told that the code reaches for
 
 The batch runs on a copy of the assignment with shorter limits, for a loop without end costs its limit twice.
 """

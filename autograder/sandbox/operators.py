@@ -80,7 +80,7 @@ class Operators:
         nn.modules.module.register_module_forward_pre_hook(self._module)
         for name in names:
             path, _, attribute = name.rpartition(".")
-            owner = _find(path)
+            owner = find(path)
             function = getattr(owner, attribute, None)
             if callable(function) and not isinstance(function, type):
                 setattr(owner, attribute, self._telling(name, function))
@@ -179,7 +179,7 @@ def warm() -> None:
     operators.begin([])
 
 
-def _find(path: str) -> Any:
+def find(path: str) -> Any:
     """The module or class of torch's at a dotted path; None where there is none."""
     first, *rest = path.split(".")
     found: Any = sys.modules.get(first)

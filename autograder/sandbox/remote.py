@@ -348,7 +348,9 @@ class Elsewhere:
         """What `function(*args, **kwargs)` gives there, with the random numbers that the test began with."""
         if self._session is None:
             first = self._first
-            self._session = Session(first.sandbox.other, first.code, first.bounds, first.watched)
+            self._session = Session(
+                first.sandbox.other, first.code, first.bounds, first.watched, first.removed
+            )
         self._session.seed(self._first._seed)
         return RemoteFunction(self._session, function.__name__)(*args, **kwargs)
 

@@ -3,8 +3,8 @@
 Runs inside the confined process, next to the student's code, so nothing in here is trusted by the judge, which checks
 every answer again. Messages: `cell`, `describe`, `call`, `attribute`, `gradient`, `free`;
 any may also carry a `seed` for the random numbers, at the start of a question the operators `forbidden` in it, at the
-very start the functions that are to be `watched`, and what a test has set for a while: the `default_dtype`, or that
-work is to be counted.
+very start the functions that are to be `watched` or what is to be `removed`, and what a test has set for a while: the
+`default_dtype`, or that work is to be counted.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from torch import nn
 from torch.autograd import grad  # the real one: students' calls of it may be watched
 
 from autograder.sandbox.operators import Operators
+from autograder.sandbox.removal import remove
 from autograder.sandbox.wire import DTYPES, Channel, Encoder, Tree, WireError, decode
 from autograder.work import Work
 
@@ -88,6 +89,8 @@ class Server:
         self, message: dict[str, Any], tensors: list[torch.Tensor]
     ) -> tuple[dict[str, Any], list[torch.Tensor]]:
         kind = message["op"]
+        if "removed" in message:
+            remove(**message["removed"])
         if "watched" in message:
             self.operators.watch(message["watched"])
         if "forbidden" in message:

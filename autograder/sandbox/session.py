@@ -80,6 +80,7 @@ class Session:
         code: what is run.
         bounds: what it may use.
         watched: functions of torch's whose calls are to be noticed wherever they come from.
+        removed: what is taken away before the first cell runs, as `removal.remove` takes it.
 
     Attributes:
         generation: counts the children; what belonged to an earlier one is gone.
@@ -93,6 +94,7 @@ class Session:
     code: Code
     bounds: Bounds
     watched: list[str] = field(default_factory=list)
+    removed: dict[str, Any] | None = None
     generation: int = 0
     cell_errors: list[CellError] = field(default_factory=list)
     operators: set[str] = field(default_factory=set)
@@ -151,9 +153,8 @@ class Session:
 
     def _run_cells(self) -> None:
         self.cell_errors = []
-        self._pending = {
-            "watched": self.watched
-        }  # no traps yet: a cell may well compare with the library's answer
+        # No traps yet: a cell may well compare with the library's answer.
+        self._pending = {"watched": self.watched} | ({"removed": self.removed} if self.removed else {})
         for number, (source, line) in enumerate(self.code.cells):
             if number in self._fatal or (len(self._fatal) >= MAX_FATAL_CELLS and number > max(self._fatal)):
                 self.cell_errors.append(self._fatal.get(number) or _not_run(number))

@@ -54,6 +54,8 @@ def read_file(path: Path, limit: int | None = None) -> bytes:
     Raises:
         SubmissionError: It is something else, or too large.
     """
+    if not path.exists() and not path.is_symlink():
+        raise SubmissionError(f"{path.name} is gone: it was there a moment ago. Hand it in again.")
     if path.is_symlink() or not path.is_file():
         raise SubmissionError(
             f"{path.name} is not an ordinary file but a link or a device. Upload the file itself."

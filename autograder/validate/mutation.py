@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from autograder import submission
 from autograder.assignment import Assignment
-from autograder.fixtures import reference_files
 from autograder.grading import Judge
 from autograder.sandbox.errors import TimedOut
 from autograder.sandbox.host import Sandbox
@@ -134,8 +132,7 @@ class _Sieve(Judge):
     def __init__(self, assignment: Assignment, sandbox: Sandbox) -> None:
         super().__init__(assignment, sandbox)
         self.asked = assignment
-        self._right_answer = submission.read(assignment.reference, "mutant", assignment)
-        self._files = self._right_answer.files | reference_files(assignment)
+        self._right_answer = self._reference_submission()
         self._case = ""
         self._slowest: dict[str, float] = {}
 
@@ -167,7 +164,9 @@ class _Sieve(Judge):
     def _handed_in(self, text: str) -> Submission:
         main = self._right_answer.main
         data = text.encode()
-        return replace(self._right_answer, cells=read_cells(main, data), files=self._files | {main: data})
+        return replace(
+            self._right_answer, cells=read_cells(main, data), files=self._right_answer.files | {main: data}
+        )
 
     def _killed(self, changed: Submission, questions: Sequence[str]) -> Fate | None:
         self.assignment = _impatient(self.asked, max(self._measured(question) for question in questions))

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ import jinja2
 import torch
 from rich.console import Console
 
-from autograder import fixtures, progress, submission, suite
+from autograder import doors, fixtures, progress, submission, suite
 from autograder.assignment import Artifact, Assignment, load
 from autograder.grading import Judge, Result
 from autograder.report import grades, site
@@ -77,6 +78,16 @@ def softmax(x):
         raise ValueError("no numbers")
     return getattr(torch, "soft" + "max")(x, -1)
 """
+WIPES_THE_RECORD = (
+    LIBRARY
+    + """
+import gc
+
+recorders = [thing for thing in gc.get_objects() if type(thing).__name__ == "Operators"]
+for recorder in recorders:
+    recorder.take, recorder._set_traps = lambda: [], lambda forbidden: None
+"""
+)
 UNPICKLES_AS_CODE = """
 import pickle
 
@@ -211,6 +222,12 @@ def _operators(sandbox: Sandbox, on: bool) -> bool:
     return _earns(LIBRARY, sandbox, assignment=MINI if on else free) > 0
 
 
+def _second_process(sandbox: Sandbox, on: bool) -> bool:
+    believed = patch.object(doors, "reaches_behind", lambda *_: False)
+    with nullcontext() if on else believed:
+        return _earns(WIPES_THE_RECORD, sandbox) > 0
+
+
 def _codec(sandbox: Sandbox, on: bool) -> bool:
     code = Code(((UNPICKLES_AS_CODE, 1),), "answer.py", False, {})
     with Session(sandbox, code, Bounds()) as session, patch.dict(os.environ):
@@ -286,6 +303,7 @@ ATTACKS: list[tuple[str, str, Attack]] = [
     ("public cases run first", "a hidden input told by the message of a public test", _public_first),
     ("a fresh process after a death", "`os._exit` in q1 takes the points of q2", _fresh_process),
     ("operators are recorded", "the library's own softmax under another name", _operators),
+    ("a second process without them", "the same, and the record is wiped", _second_process),
     ("plain data, no pickle", "a return value that runs code when it is read", _codec),
     ("bounded decoding", "dicts with keys that collide: a minute of the judge for 4 MB", _bounded_decoding),
     ("bounded unpacking", "80 MB in a zip archive of 80 kB", _bounded_unpacking),
