@@ -818,3 +818,9 @@ def test_random_names_in_an_archive(tmp_path, mini, names):
     except (ValueError, IndexError):  # the writer itself refuses
         return
     survives(tmp_path, "a.zip", data, mini)
+
+
+def test_a_file_that_went_meanwhile_is_said_to_be_gone(tmp_path):
+    """Not to be a link: it was found, and somebody has removed it since."""
+    with pytest.raises(SubmissionError, match=r"mini\.py is gone"):
+        bundle.read_file(tmp_path / "mini.py")
