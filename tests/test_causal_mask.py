@@ -1,61 +1,27 @@
-"""The causal_mask assignment through the real grader: right answers earn all, wrong ones lose their question alone."""
+"""The causal_mask assignment through the real grader: what every assignment must, plain code, and dishonest times."""
 
-# ruff: noqa: E501  the lines of feedback are as long as students get them
+# ruff: noqa: E501  the feedback's lines are as long as students get them
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from autograder import submission, suite
+from autograder import suite
 from autograder.assignment import load
-from autograder.diagnosis import load_misconceptions, load_reference
-from autograder.grading import Judge
-from autograder.report import gradescope
-from autograder.sandbox.session import Sandbox
-from autograder.validate.misconceptions import concerned
-from autograder.validate.submissions import mistaken, right_cells
-from tests.build_submissions import archive, notebook, script
+from autograder.diagnosis import load_reference
+from tests.assignments import ROOT, Standard, grading, right_but
 
-ROOT = Path(__file__).parents[1]
 ASSIGNMENT = load("causal_mask", ROOT)
-POINTS = {question.name: question.points for question in ASSIGNMENT.questions}
-FOLDER = ROOT / "tests" / "submissions" / "causal_mask" / "honest"
-HONEST = {path.name: path.read_bytes() for path in sorted(FOLDER.glob("*.py"))}
-STUBS = {path.name: path.read_bytes() for path in sorted(ASSIGNMENT.template.glob("causal_mask.*"))}
-MISCONCEPTIONS = load_misconceptions(ASSIGNMENT)
-CELLS = right_cells(ASSIGNMENT)
 pytestmark = pytest.mark.slow
-
-SUBMISSIONS = {
-    "reference.py": ASSIGNMENT.reference.read_bytes(),
-    "reference.ipynb": notebook(CELLS),
-    **HONEST,
-}
-
-
-def misconception(wrong):
-    """A zip whose one wrong answer is that misconception; all other names, also when called by others, are right."""
-    return archive(mistaken(ASSIGNMENT, {wrong.replaces: wrong.key}))
-
-
-def with_answer(answer):
-    """The reference as a script, with one answer replaced by a later one."""
-    return f"{script(CELLS)}# %%\n{answer}".encode()
-
+grade = grading(ASSIGNMENT)
 
 # A library answer, and the questions that it loses for it. q5 must call the library: it is in all right answers.
 LIBRARY = {
-    "functional": ("q2", "def causal_attention(q, k, v):\n"
+    "functional": ("q2 q3 q5", "def causal_attention(q, k, v):\n"
                    "    return F.scaled_dot_product_attention(q, k, v, is_causal=True)\n"),
-    "operator": ("q2", "def causal_attention(q, k, v):\n"
+    "operator": ("q2 q3 q5", "def causal_attention(q, k, v):\n"
                  "    return torch.ops.aten.scaled_dot_product_attention(q, k, v, is_causal=True)\n"),
-    "binding": ("q2", "def causal_attention(q, k, v):\n"
+    "binding": ("q2 q3 q5", "def causal_attention(q, k, v):\n"
                 "    return torch._C._nn.scaled_dot_product_attention(q, k, v, is_causal=True)\n"),
     "influence": ("q3", "def influence(q, k, v):\n"
                   "    f = lambda values: F.scaled_dot_product_attention(q, k, values, is_causal=True)\n"
@@ -63,37 +29,6 @@ LIBRARY = {
     "step": ("q4", "def decode_step(q_t, k_cache, v_cache):\n"
              "    return F.scaled_dot_product_attention(q_t, k_cache, v_cache)\n"),
 }  # fmt: skip
-
-TIMES = """
-import time
-def clock(call, repeats):
-    readings = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        readings.append(time.perf_counter() - start)
-    return sorted(readings)[repeats // 2]
-def time_attention(n, d, repeats):
-    if min(n, d, repeats) < 1:
-        raise ValueError("too small")
-    q, k, v = (torch.randn(1, 1, n, d) for _ in range(3))
-    mine = lambda: causal_attention(q, k, v)
-    library = lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    own, other = clock({own}, repeats), clock({other}, repeats)
-    {last}
-    return {{"own_seconds": own, "torch_seconds": other, "ratio": {ratio}}}
-"""
-DISHONEST = {  # what is wrong with the times: (differences, phrase of the feedback)
-    "library_never_timed": ({"other": "mine"}, "F.scaled_dot_product_attention did not run"),
-    "own_never_timed": ({"own": "library"}, "No softmax of your own ran"),
-    "ratio_upside_down": ({"ratio": "other / own"}, "but own_seconds / torch_seconds is"),
-    "sums": ({"last": "own, other = repeats * own, repeats * other"}, "seconds in all, but"),
-    "milliseconds": ({"last": "own, other = 1000 * own, 1000 * other"}, "seconds in all, but"),
-    "invented": ({"last": "own, other = 1e-5, 2e-5"}, "a longer sequence must take longer"),
-    "zero": ({"last": "own = 0.0"}, "a number above 0, and finite"),
-}
-RIGHT_TIMES = {"own": "mine", "other": "library", "last": "pass", "ratio": "own / other"}
-
 
 # misconception: (visible entry, entry that is published later) of its question
 FEEDBACK = {
@@ -156,83 +91,12 @@ passed: arguments that do not fit (1 of 1)\
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def judge():
-    with Sandbox() as sandbox:
-        yield Judge(ASSIGNMENT, sandbox)
-
-
-@pytest.fixture(scope="module")
-def grade(judge, tmp_path_factory):
-    """Grades the content of a file, once: what Gradescope is told, as a dict."""
-    folder, known = tmp_path_factory.mktemp("graded"), {}
-
-    def graded(name, content, questions=None):
-        if content not in known:
-            path = folder / name
-            path.write_bytes(content)
-            result = judge.grade(submission.read(path, name, ASSIGNMENT), questions=questions)
-            known[content] = json.loads(json.dumps(gradescope.to_dict(result, ASSIGNMENT)))
-        return known[content]
-
-    return graded
-
-
-def lost(result):
-    """The scores of the questions that lost points."""
-    scores = result["extra_data"]["questions"]
-    return {question: score for question, score in scores.items() if score < POINTS[question]}
-
-
-def text(result, question=""):
-    """All that a student reads about a submission, or about one question of it."""
-    return "\n".join(e["output"] for e in result["tests"] if e["name"].startswith(question))
-
-
-def test_points_and_cases():
-    """The points add up, at least half of each question's are hidden, and each case has its own name and a hint."""
-    for question, file in suite.load(ASSIGNMENT).items():
-        hidden = [case for case in file.test_cases if case.hidden]
-        assert sum(case.points for case in file.test_cases) == POINTS[question]
-        assert sum(case.points for case in hidden) >= POINTS[question] / 2
-        assert 2 <= len(file.test_cases) - len(hidden) <= 3
-        assert len({case.name for case in file.test_cases}) == len(file.test_cases)
-        assert all(c.failure_message and "hidden" not in c.failure_message.lower() for c in file.test_cases)
-
-
-@pytest.mark.parametrize("name", SUBMISSIONS)
-def test_right_answers_earn_everything(grade, name):
-    result = grade(name, SUBMISSIONS[name])
-    assert lost(result) == {}, text(result)
-    assert result["score"] == ASSIGNMENT.possible
-    assert result["extra_data"]["diagnoses"] == {}
-
-
-def test_there_are_enough_of_them():
-    """Four complete honest styles are four for each question; and the listed misconceptions are all there."""
-    assert len(HONEST) >= 4
-    assert len(MISCONCEPTIONS) >= 8
-    assert {m.question for m in MISCONCEPTIONS} == set(POINTS)
-
-
-def test_untouched_stub(grade):
-    for name, content in STUBS.items():
-        result = grade(name, content)
-        assert result["score"] == 0
-        public = [entry["output"] for entry in result["tests"] if entry["visibility"] == "visible"]
-        assert public == ["This question is not implemented yet."] * len(POINTS)
-        assert "stopped with an error" not in result["output"]
-
-
-@pytest.mark.parametrize("wrong", MISCONCEPTIONS, ids=lambda m: f"{m.question}-{m.key}")
-def test_misconception(grade, wrong):
-    """It loses points in its question alone, of those that ask for its name; the feedback has its name and hint."""
-    result = grade("wrong.zip", misconception(wrong), concerned(ASSIGNMENT, wrong))
-    assert set(lost(result)) == {wrong.question}, text(result)
-    assert result["extra_data"]["diagnoses"] == {wrong.question: wrong.key}
-    like = re.escape(f"like {wrong.name}.")
-    assert re.search(f"Your `{wrong.replaces}` behaves (exactly )?{like}", text(result, wrong.question))
-    assert f"Hint: {wrong.hint}" in text(result, wrong.question)
+class TestCausalMask(Standard):
+    assignment = ASSIGNMENT
+    figures = 4
+    library = LIBRARY
+    letters = FEEDBACK
+    seen_by_tests = ("finite_score",)
 
 
 PLAIN = """
@@ -257,8 +121,8 @@ PLAIN_MISTAKES = {
 @pytest.mark.parametrize("key", PLAIN_MISTAKES)
 def test_plain_mistakes_are_named(grade, key):
     """As students write it: no argument is checked, and NaN where a row is forbidden throughout."""
-    result = grade("plain.py", with_answer(PLAIN.replace(*PLAIN_MISTAKES[key])))
-    assert result["extra_data"]["diagnoses"]["q2"] == key, text(result, "q2")
+    graded = grade(right_but(ASSIGNMENT, PLAIN.replace(*PLAIN_MISTAKES[key])))
+    assert graded.diagnoses["q2"] == key, graded.text("q2")
 
 
 EMPTY = """
@@ -287,43 +151,54 @@ def test_answers_without_content(grade, name):
     answer = EMPTY.format(mask=mask, values=values, influence=influence, times=times).replace(
         "v_cache):\n", "v):\n"
     )
-    result = grade("empty.py", with_answer(answer))
-    assert result["score"] <= at_most, result["extra_data"]["questions"]
+    graded = grade(right_but(ASSIGNMENT, answer))
+    assert graded.report["score"] <= at_most, graded.scores
 
 
-@pytest.mark.parametrize("key", FEEDBACK)
-def test_feedback_to_the_letter(grade, key):
-    """What a student reads now and later about two known mistakes: a change of a text is seen here first."""
-    (wrong,) = (m for m in MISCONCEPTIONS if m.key == key)
-    entries = [
-        e for e in grade("wrong.zip", misconception(wrong))["tests"] if e["name"].startswith(wrong.question)
-    ]
-    assert tuple(entry["output"] for entry in entries) == FEEDBACK[key]
-
-
-@pytest.mark.parametrize("name", LIBRARY)
-def test_library_answer(grade, name):
-    """The question earns nothing, and the student is told why."""
-    question, answer = LIBRARY[name]
-    result = grade("library.py", with_answer(answer))
-    assert lost(result)[question] == 0
-    assert "0 points: this question is to be written from scratch" in text(result, question)
-    assert "q5" not in lost(result) or name in ("functional", "operator", "binding")
+TIMES = """
+import time
+def clock(call, repeats):
+    readings = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        readings.append(time.perf_counter() - start)
+    return sorted(readings)[repeats // 2]
+def time_attention(n, d, repeats):
+    if min(n, d, repeats) < 1:
+        raise ValueError("too small")
+    q, k, v = (torch.randn(1, 1, n, d) for _ in range(3))
+    mine = lambda: causal_attention(q, k, v)
+    library = lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    own, other = clock({own}, repeats), clock({other}, repeats)
+    {last}
+    return {{"own_seconds": own, "torch_seconds": other, "ratio": {ratio}}}
+"""
+DISHONEST = {  # what is wrong with the times: (differences, phrase of the feedback)
+    "library_never_timed": ({"other": "mine"}, "F.scaled_dot_product_attention did not run"),
+    "own_never_timed": ({"own": "library"}, "No softmax of your own ran"),
+    "ratio_upside_down": ({"ratio": "other / own"}, "but own_seconds / torch_seconds is"),
+    "sums": ({"last": "own, other = repeats * own, repeats * other"}, "seconds in all, but"),
+    "milliseconds": ({"last": "own, other = 1000 * own, 1000 * other"}, "seconds in all, but"),
+    "invented": ({"last": "own, other = 1e-5, 2e-5"}, "a longer sequence must take longer"),
+    "zero": ({"last": "own = 0.0"}, "a number above 0, and finite"),
+}
+RIGHT_TIMES = {"own": "mine", "other": "library", "last": "pass", "ratio": "own / other"}
 
 
 def test_times_in_plain_form_are_right(grade):
     """What the dishonest ones are made from earns everything."""
-    result = grade("times.py", with_answer(TIMES.format(**RIGHT_TIMES)))
-    assert lost(result) == {}, text(result)
+    graded = grade(right_but(ASSIGNMENT, TIMES.format(**RIGHT_TIMES)))
+    assert graded.lost == {}, graded.why
 
 
 @pytest.mark.parametrize("name", DISHONEST)
 def test_dishonest_times(grade, name):
     """Times that are not those of both functions lose q5 and nothing else."""
     changes, says = DISHONEST[name]
-    result = grade("times.py", with_answer(TIMES.format(**{**RIGHT_TIMES, **changes})))
-    assert set(lost(result)) == {"q5"}, text(result)
-    assert says in text(result, "q5")
+    graded = grade(right_but(ASSIGNMENT, TIMES.format(**{**RIGHT_TIMES, **changes})))
+    assert set(graded.lost) == {"q5"}, graded.why
+    assert says in graded.text("q5")
 
 
 def test_plain_otter_sees_the_same():
@@ -335,20 +210,3 @@ def test_plain_otter_sees_the_same():
     exec(TIMES.format(**{**RIGHT_TIMES, "other": "mine"}), names)
     file.run(names)
     assert "did not run" in file.test_case_results[0].message
-
-
-def test_notebook_runs_from_top_to_bottom(tmp_path):
-    """The reference as a notebook, by nbconvert, without an error, with its four figures."""
-    import jupytext
-    import nbformat
-
-    book = jupytext.reads(ASSIGNMENT.reference.read_text(encoding="utf-8"), fmt="py:percent")
-    book.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    path = tmp_path / "causal_mask.ipynb"
-    nbformat.write(book, path)
-    command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "notebook", "--inplace", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    outputs = [o for cell in nbformat.read(path, 4).cells for o in cell.get("outputs", [])]
-    assert sum("image/png" in o.get("data", {}) for o in outputs) == 4
-    assert not any("appears once" in o.get("text", "") for o in outputs)
