@@ -13,6 +13,7 @@ from autograder.checks.compare import (
     check_unchanged,
 )
 from autograder.checks.mistake import Mistake
+from autograder.checks.slopes import check_slopes
 from autograder.work import Work
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "check_parameters",
     "check_raises",
     "check_shape",
+    "check_slopes",
     "check_tuple",
     "check_unchanged",
 ]

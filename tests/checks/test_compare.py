@@ -43,7 +43,7 @@ def test_exported_names():
     """Test authors import exactly these."""
     assert sorted(checks.__all__) == [
         "Mistake", "Work", "check_close", "check_dtype", "check_equal", "check_gradients", "check_int",
-        "check_parameters", "check_raises", "check_shape", "check_tuple", "check_unchanged",
+        "check_parameters", "check_raises", "check_shape", "check_slopes", "check_tuple", "check_unchanged",
     ]  # fmt: skip
 
 
