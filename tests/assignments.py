@@ -17,7 +17,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -100,7 +100,10 @@ def one_thread() -> Iterator[None]:
 
 
 def grader(judge: Judge, folder: Path) -> Callable[..., Graded]:
-    """The function `grade(files, questions=None)`: a file as it is, several in a zip; nothing is graded twice."""
+    """The function `grade(files, questions=None)`: a file as it is, several in a zip; nothing is graded twice.
+
+    Figures and the leaderboard's numbers are made where all questions are asked.
+    """
     known: dict[Any, Graded] = {}
 
     def grade(files: Files, questions: Collection[str] | None = None) -> Graded:
@@ -109,7 +112,8 @@ def grader(judge: Judge, folder: Path) -> Callable[..., Graded]:
             ((name, content),) = files.items() if len(files) == 1 else [("upload.zip", archive(files))]
             (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
             read = submission.read(folder / name, name, judge.assignment)
-            known[asked] = Graded(judge.grade(read, questions=questions), judge.assignment)
+            result = judge.grade(read, questions=questions, beside=questions is None)
+            known[asked] = Graded(result, judge.assignment)
         return known[asked]
 
     return grade
@@ -158,51 +162,30 @@ def executed(folder: Path, assignment: Assignment, source: str, seconds: int) ->
     return [output for cell in cells for output in cell.get("outputs", [])]
 
 
-class Standard:
-    """The tests that every assignment has.
+def parametrize(
+    metafunc: pytest.Metafunc, name: str, values: Iterable[Any], label: Callable[[Any], str]
+) -> None:
+    """Runs a test that asks for this name with each of the values."""
+    if name in metafunc.fixturenames:
+        metafunc.parametrize(name, list(values), ids=label)
+
+
+class Declared:
+    """What holds for the files of every assignment, without a judge.
 
     Attributes:
-        assignment: what is graded.
+        assignment: whose.
         figures: how many its notebook draws.
-        library: what is forbidden, by a name for it: the questions that lose points for it (the first earns nothing
-            and says why), and the code.
-        letters: misconception -> what a student reads about its question: at once, or (at once, later).
-        seen_by_tests: misconceptions, or questions with all of theirs, that tests recognise where no replay can.
-        cpu_seconds: what the reference may take.
-        peak_mb: the same.
         notebook_seconds: how long the notebook may run; several times what it takes.
     """
 
     assignment: ClassVar[Assignment]
     figures: ClassVar[int]
-    library: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType({})
-    letters: ClassVar[Mapping[str, str | tuple[str, ...]]] = MappingProxyType({})
-    seen_by_tests: ClassVar[Collection[str]] = ()
-    cpu_seconds: ClassVar[float] = 30  # the rule for every assignment
-    peak_mb: ClassVar[float] = 700  # of the 1024 that most may use
     notebook_seconds: ClassVar[int] = 180
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """The parameters of the tests below, by their names."""
-        named: list[tuple[str, Collection[Any], Callable[[Any], str]]] = [
-            ("question", self.assignment.questions, lambda question: question.name),
-            ("kind", ("py", "ipynb"), str),
-            ("path", honest(self.assignment), lambda path: path.stem),
-            ("known", load_misconceptions(self.assignment), lambda known: f"{known.question}-{known.key}"),
-            ("forbidden", self.library, str),
-            ("letter", self.letters, str),
-        ]
-        for name, values, label in named:
-            if name in metafunc.fixturenames:
-                metafunc.parametrize(name, list(values), ids=label)
-
-    def asked(self, known: Misconception) -> Collection[str] | None:
-        """The questions that a misconception is graded in: all that its name can reach."""
-        return concerned(self.assignment, known)
-
-    def honest_files(self, path: Path) -> Files:
-        """An honest style as it is handed in."""
-        return {path.name: path.read_bytes()}
+        parametrize(metafunc, "question", self.assignment.questions, lambda question: question.name)
 
     def test_points_and_cases(self, question):
         """The points add up, at least half are hidden, and each case has its own name and a hint."""
@@ -216,7 +199,7 @@ class Standard:
             assert not re.search(r"hidden(?! unit)", case.failure_message, re.I)
 
     def test_there_are_enough_of_them(self):
-        """Honest styles, each with all names; misconceptions for each question; what is forbidden is tried."""
+        """Honest styles, each with all names; misconceptions for each question."""
         questions, styles = self.assignment.questions, honest(self.assignment)
         names = [name for question in questions for name in question.defines]
         assert len(styles) >= 4
@@ -229,9 +212,60 @@ class Standard:
         assert {known.question for known in misconceptions} == {question.name for question in questions}
         for said in ("key", "name"):
             assert len({getattr(known, said) for known in misconceptions}) == len(misconceptions) >= 8
-        tried = {lost.split()[0] for lost, _ in self.library.values()}
-        assert {question.name for question in questions if question.forbidden} <= tried
-        assert len(self.letters) >= 2
+
+    @pytest.mark.slow
+    def test_notebook_runs_from_top_to_bottom(self, tmp_path):
+        """The reference as a notebook, without an error, with all figures."""
+        self.run_notebook(tmp_path)
+
+    def run_notebook(self, folder: Path, source: str = "") -> list[dict[str, Any]]:
+        """The same, or with another source; what its cells printed and drew."""
+        source = source or self.assignment.reference.read_text(encoding="utf-8")
+        outputs = executed(folder, self.assignment, source, self.notebook_seconds)
+        assert sum("image/png" in output.get("data", {}) for output in outputs) == self.figures
+        assert not any("appears once" in output.get("text", "") for output in outputs)
+        return outputs
+
+
+class Standard(Declared):
+    """What the real grader must say about the submissions that every assignment has.
+
+    Attributes:
+        library: what is forbidden, by a name for it: the questions that lose points for it (the first earns nothing
+            and says why), and the code.
+        letters: misconception -> what a student reads about its question: at once, or (at once, later).
+        seen_by_tests: misconceptions, or questions with all of theirs, that tests recognise where no replay can.
+        cpu_seconds: what the reference may take.
+        peak_mb: the same.
+    """
+
+    library: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType({})
+    letters: ClassVar[Mapping[str, str | tuple[str, str]]] = MappingProxyType({})
+    seen_by_tests: ClassVar[Collection[str]] = ()
+    cpu_seconds: ClassVar[float] = 30  # the rule for every assignment
+    peak_mb: ClassVar[float] = 700  # of the 1024 that most may use
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """The same."""
+        super().pytest_generate_tests(metafunc)
+        misconceptions = load_misconceptions(self.assignment)
+        parametrize(metafunc, "kind", ("py", "ipynb"), str)
+        parametrize(metafunc, "path", honest(self.assignment), lambda path: path.stem)
+        parametrize(metafunc, "known", misconceptions, lambda known: f"{known.question}-{known.key}")
+        parametrize(metafunc, "banned", self.library, str)
+        parametrize(metafunc, "letter", self.letters, str)
+
+    def asked(self, known: Misconception) -> Collection[str] | None:
+        """The questions that a misconception is graded in: all that its name can reach."""
+        return concerned(self.assignment, known)
+
+    def honest_files(self, path: Path) -> Files:
+        """An honest style as it is handed in."""
+        return {path.name: path.read_bytes()}
+
+    def wrong_files(self, known: Misconception) -> Files:
+        """A misconception as it is handed in: the one wrong answer."""
+        return mistaken(self.assignment, {known.replaces: known.key})
 
     def test_reference(self, grade, kind):
         """All points, as a script and as a notebook, within the bounds of time and memory, without a remark."""
@@ -265,7 +299,7 @@ class Standard:
 
     def test_misconception(self, grade, known):
         """It loses points in its question alone; the feedback has its name and its hint."""
-        graded = grade(mistaken(self.assignment, {known.replaces: known.key}), self.asked(known))
+        graded = grade(self.wrong_files(known), self.asked(known))
         assert set(graded.lost) == {known.question}, graded.why
         assert graded.diagnoses == {known.question: known.key}
         self.check_named(graded.text(known.question), known)
@@ -277,9 +311,15 @@ class Standard:
         assert f"Your `{known.replaces}` behaves {like} {known.name}." in told
         assert f"Hint: {known.hint}" in told
 
-    def test_library_answers_earn_nothing(self, grade, forbidden):
+    def test_every_ban_is_tried(self):
+        """Each question that forbids something has an answer here that does it; two texts are known to the letter."""
+        tried = {questions.split()[0] for questions, _ in self.library.values()}
+        assert {question.name for question in self.assignment.questions if question.forbidden} <= tried
+        assert len(self.letters) >= 2
+
+    def test_library_answers_earn_nothing(self, grade, banned):
         """The question that forbids it earns 0 and says so; what calls it loses as well, and nothing else does."""
-        questions, code = self.library[forbidden]
+        questions, code = self.library[banned]
         graded = grade(right_but(self.assignment, code))
         first, *others = questions.split()
         assert graded.scores[first] == 0, graded.text(first)
@@ -289,15 +329,8 @@ class Standard:
     def test_feedback_to_the_letter(self, grade, letter):
         """What a student reads about known mistakes: a change of a text is seen here first."""
         (known,) = [m for m in load_misconceptions(self.assignment) if m.key == letter]
-        graded = grade(mistaken(self.assignment, {known.replaces: known.key}), self.asked(known))
+        graded = grade(self.wrong_files(known), self.asked(known))
         expected = self.letters[letter]
-        found = graded.entries(known.question, visible=isinstance(expected, str))
-        assert found == ([expected] if isinstance(expected, str) else list(expected))
-
-    @pytest.mark.slow
-    def test_notebook_runs_from_top_to_bottom(self, tmp_path):
-        """The reference as a notebook, without an error, with all figures."""
-        source = self.assignment.reference.read_text(encoding="utf-8")
-        outputs = executed(tmp_path, self.assignment, source, self.notebook_seconds)
-        assert sum("image/png" in output.get("data", {}) for output in outputs) == self.figures
-        assert not any("appears once" in output.get("text", "") for output in outputs)
+        at_once, all_of_it = (expected, None) if isinstance(expected, str) else (expected[0], list(expected))
+        assert graded.entries(known.question, visible=True) == [at_once]
+        assert all_of_it in (None, graded.entries(known.question))

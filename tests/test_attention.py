@@ -18,6 +18,7 @@ from autograder.grading import Judge
 from autograder.report import gradescope
 from autograder.sandbox.host import Sandbox
 from tests import build_submissions as build
+from tests.assignments import Declared
 from tests.graded import Class, assert_gradescopes, assert_hidden_cases_stay_hidden, lasting
 
 ASSIGNMENT = build.ASSIGNMENT
@@ -59,6 +60,11 @@ def judge():
     """A judge in this process."""
     with Sandbox() as sandbox:
         yield Judge(ASSIGNMENT, sandbox)
+
+
+class TestAttention(Declared):
+    assignment = ASSIGNMENT
+    figures = 7
 
 
 # --------------------------------------------------------------------------------------------------- right answers

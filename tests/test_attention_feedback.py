@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import pytest
 
-from autograder import submission
+from autograder.assignment import load
 from autograder.diagnosis import load_misconceptions
-from autograder.grading import Judge
-from autograder.report import gradescope
-from autograder.sandbox.host import Sandbox
-from tests import build_submissions as build
+from autograder.validate.submissions import mistaken
+from tests.assignments import ROOT, grading
 
+ASSIGNMENT = load("attention", ROOT)
+grade = grading(ASSIGNMENT)
 pytestmark = pytest.mark.slow
 
 # misconception: (visible entry, entry that is published later) of its question
@@ -374,25 +374,13 @@ passed: arguments that do not fit (1 of 1)\
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def judge():
-    """A judge in this process."""
-    with Sandbox() as sandbox:
-        yield Judge(build.ASSIGNMENT, sandbox)
-
-
-MISCONCEPTIONS = {m.key: m for m in load_misconceptions(build.ASSIGNMENT)}
+MISCONCEPTIONS = {m.key: m for m in load_misconceptions(ASSIGNMENT)}
 
 
 @pytest.mark.parametrize("key", FEEDBACK)
-def test_feedback(judge, tmp_path, key):
+def test_feedback(grade, key):
     """What stands in results.json about the question, whole."""
-    misconception = MISCONCEPTIONS[key]
-    path = tmp_path / "wrong.zip"
-    path.write_bytes(build.misconception(key, misconception.replaces))
-    results = gradescope.to_dict(
-        judge.grade(submission.read(path, path.name, build.ASSIGNMENT)), build.ASSIGNMENT
-    )
-    entries = [e for e in results["tests"] if e["name"].startswith(f"{misconception.question}:")]
-    assert [entry["visibility"] for entry in entries] == ["visible", "after_published"]
-    assert tuple(entry["output"] for entry in entries) == FEEDBACK[key]
+    known = MISCONCEPTIONS[key]
+    graded = grade(mistaken(ASSIGNMENT, {known.replaces: key}))
+    assert graded.entries(known.question, visible=True) == [FEEDBACK[key][0]]
+    assert graded.entries(known.question) == list(FEEDBACK[key])

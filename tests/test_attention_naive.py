@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from autograder import submission
 from autograder.assignment import load
-from autograder.grading import Judge
-from autograder.sandbox.host import Sandbox
+from tests.assignments import ROOT, grading
 
-ATTENTION = load("attention")
+grade = grading(load("attention", ROOT))
 PLAIN = """
 import math
 import torch
@@ -34,30 +32,15 @@ MISTAKES = {
 }
 
 
-@pytest.fixture(scope="module")
-def diagnose(tmp_path_factory):
-    """Grades a script's text; the question q1."""
-    path = tmp_path_factory.mktemp("naive") / "attention.py"
-    with Sandbox() as sandbox:
-        judge = Judge(ATTENTION, sandbox)
-
-        def grade(text):
-            path.write_text(text, encoding="utf-8")
-            return judge.grade(submission.read(path, path.name, ATTENTION)).questions[0]
-
-        yield grade
-
-
 @pytest.mark.parametrize("key", MISTAKES)
-def test_named_in_plain_code(diagnose, key):
+def test_named_in_plain_code(grade, key):
     """The one mistake is named in spite of what is missing beside it."""
-    question = diagnose(PLAIN.replace(*MISTAKES[key]))
-    assert question.diagnosis is not None
-    assert question.diagnosis.key == key
+    graded = grade({"attention.py": PLAIN.replace(*MISTAKES[key])})
+    assert graded.diagnoses["q1"] == key
 
 
-def test_plain_code_without_a_mistake(diagnose):
+def test_plain_code_without_a_mistake(grade):
     """Without one, what is left is named: NaN for a query that may attend to nothing."""
-    question = diagnose(PLAIN)
-    assert 0 < question.score < question.possible
-    assert question.diagnosis.key == "nan_where_nothing_allowed"
+    graded = grade({"attention.py": PLAIN})
+    assert graded.lost["q1"] > 0
+    assert graded.diagnoses["q1"] == "nan_where_nothing_allowed"

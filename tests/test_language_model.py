@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,134 +18,112 @@ from safetensors.torch import load, save
 
 from autograder import assignment, submission
 from autograder.diagnosis import load_misconceptions, load_reference
-from autograder.grading import Judge
-from autograder.report import gradescope
-from autograder.sandbox.session import Sandbox
-from autograder.validate.submissions import mistaken, right_cells
-from tests.build_submissions import archive, notebook, script
+from autograder.validate.submissions import reference, right_cells
+from tests.assignments import ROOT, Standard, grading, honest
+from tests.build_submissions import script
 
-ROOT = Path(__file__).parents[1]
 ASSIGNMENT = assignment.load("language_model", ROOT)
-POINTS = {question.name: question.points for question in ASSIGNMENT.questions}
-MISCONCEPTIONS = load_misconceptions(ASSIGNMENT)
-HONEST = sorted((Path(__file__).parent / "submissions" / "language_model" / "honest").glob("*.py"))
+HONEST = honest(ASSIGNMENT)
 WEIGHTS = ASSIGNMENT.reference_artifact(ASSIGNMENT.artifacts[0]).read_bytes()
 pytestmark = pytest.mark.slow
-
+grade = grading(ASSIGNMENT)
 
 RIGHT = script(right_cells(ASSIGNMENT))
 QUICK = RIGHT.replace("(128,)", "(32,)")  # smaller batches, where training is not what is looked at
 
 
-@pytest.fixture(scope="module")
-def grade(tmp_path_factory):
-    """Grades a zip of these files, the reference's weights among them unless others are given, or None."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the command does
-    with Sandbox() as sandbox:
-        judge = Judge(ASSIGNMENT, sandbox)
-
-        def graded(files, weights=WEIGHTS):
-            path = tmp_path_factory.mktemp("submission") / "upload.zip"
-            path.write_bytes(archive(files if weights is None else {**files, "weights.safetensors": weights}))
-            return judge.grade(submission.read(path, "upload", ASSIGNMENT))
-
-        yield graded
-    torch.set_num_threads(threads)
+def solution(code, weights=WEIGHTS):
+    """A script with weights."""
+    return {"language_model.py": code, "weights.safetensors": weights}
 
 
-def lost(result):
-    return {question.name for question in result.questions if question.score < question.possible}
+FEEDBACK = {
+    "log2_with_exp": """\
+Your `perplexity` behaves exactly like two bases mixed: a mean of logarithms to the base 2, in an exponential to the base e.
+Hint: e to the power of log2 is not the number again. Which logarithm does exp undo?
+
+FAILED: a model that knows nothing (0 of 1)
+    perplexity of equal logits for 7 symbols is wrong in 1 of 1 numbers. The first one is: expected 7, found 16.566. The largest error is 9.6; 1e-09 is allowed.
+    Hint: Equal logits make all V symbols equally likely: each has the probability 1/V, so the perplexity is V. The result is a tensor without dimensions.
+FAILED: two symbols worked out by hand (0 of 1)
+    perplexity(logits, targets) is wrong in 1 of 1 numbers. The first one is: expected 4, found 7.38906. The largest error is 3.4; 1e-09 is allowed.
+    Hint: The probabilities are 1/2 and 1/8. The mean of ln 2 and ln 8 is 2 ln 2, and exp(2 ln 2) = 4. Logits are not probabilities yet, and the logarithm is the natural one.
+FAILED: what is not counted (0 of 2)
+    perplexity(logits, targets, mask) is wrong in 1 of 1 numbers. The first one is: expected 4, found 7.38906. The largest error is 3.4; 1e-09 is allowed.
+    Hint: mask is True where a symbol counts. The two that count have the probabilities 1/2 and 1/8, as before; the mean is over two symbols, however many there are in all.\
+""",
+    "never_appended": """\
+Your `solve` behaves exactly like a solver that asks with the question alone each time: what it said does not come back to it.
+Hint: To know that it has said the first digit already, the model must see it.
+
+FAILED: an answer of one digit (0 of 1)
+    solve(model, '3+5=') returned '88888888', but '8' was expected.
+    Hint: After 3+5= this model says 8, and after 3+5=8 it says ; (the end). The answer is the text between.
+FAILED: an answer of two digits (0 of 2)
+    solve(model, '12+9=') returned '22222222', but '21' was expected.
+    Hint: Append each new symbol to what the model is asked with next: after 12+9= it says 2, after 12+9=2 it says 1, after 12+9=21 it says ; (the end).\
+""",
+}
 
 
-def report(result):
-    return gradescope.to_dict(result, ASSIGNMENT)
+class TestLanguageModel(Standard):
+    assignment = ASSIGNMENT
+    figures = 3
+    letters = FEEDBACK
+    notebook_seconds = 400  # it trains
 
+    def honest_files(self, path):
+        """With weights in half precision."""
+        return solution(path.read_bytes(), path.with_suffix(".safetensors").read_bytes())
 
-def text(result, question=""):
-    entries = [entry for entry in report(result)["tests"] if entry["name"].startswith(question)]
-    return "\n".join(entry["output"] for entry in entries)
+    def wrong_files(self, known):
+        """With smaller batches, where it trains."""
+        return {**super().wrong_files(known), "right.py": QUICK}
+
+    def test_notebook_runs_from_top_to_bottom(self, tmp_path):
+        """Training and figures included; its weights earn the goal."""
+        outputs = self.run_notebook(tmp_path)
+        assert re.search(r"right in full: 9\d\.\d%", str(outputs))
+        history = load((tmp_path / "weights.safetensors").read_bytes())
+        assert history["history.perplexity"][-1] < 1.1
 
 
 # ---------------------------------------------------------------------------------------------------- right answers
 
 
 @pytest.mark.parametrize("kind", ["py", "ipynb"])
-def test_reference_with_its_weights(grade, kind):
-    """All points, a perplexity on the leaderboard, three figures; within the bounds of memory and time."""
-    content = ASSIGNMENT.reference.read_bytes() if kind == "py" else notebook(right_cells(ASSIGNMENT))
-    result = grade({f"language_model.{kind}": content})
-    assert result.score == ASSIGNMENT.possible, text(result)
-    assert result.message == ""
-    assert result.leaderboard == {
-        "perplexity": pytest.approx(1.029, abs=0.002)
-    }  # float32 on another processor
-    assert len(result.figures) == 3
-    assert result.usage.peak_mb < 700  # measured: 315
-    assert result.usage.cpu_seconds < 30  # measured: 2.2
+def test_leaderboard_of_the_reference(grade, kind):
+    """What its weights earn, on whatever processor."""
+    result = grade(reference(ASSIGNMENT, kind)).result
+    assert result.leaderboard == {"perplexity": pytest.approx(1.029, abs=0.002)}
+
+
+@pytest.mark.parametrize("path", HONEST, ids=lambda path: path.stem)
+def test_leaderboard_of_honest_styles(grade, path):
+    """Their trainings, too, reach the goal."""
+    assert grade(TestLanguageModel().honest_files(path)).result.leaderboard["perplexity"] < 1.5
 
 
 def test_reference_without_weights_is_trained_here(grade):
     """The goal is reached all the same, and the student is told how long it took."""
-    result = grade({"language_model.py": RIGHT}, weights=None)
-    assert result.score == ASSIGNMENT.possible, text(result)
+    graded = grade({"language_model.py": RIGHT})
+    result = graded.result
+    assert graded.lost == {}, graded.why
+    assert result.score == ASSIGNMENT.possible
     told = r"There is no weights.safetensors in your submission, so .* computed here, by your code: \d+ s\."
     assert re.fullmatch(told, result.message), result.message
     assert result.leaderboard["perplexity"] < 1.1  # ten seeds: 1.019 to 1.056
     assert len(result.figures) == 3
 
 
-@pytest.mark.parametrize("kind", ["py", "ipynb"])
-def test_untouched_stub(grade, kind):
-    """Nothing is earned, and each question says why."""
-    name = f"language_model.{kind}"
-    result = grade({name: (ASSIGNMENT.template / name).read_bytes()}, weights=None)
-    assert result.score == 0
-    assert {question.note for question in result.questions} == {"This question is not implemented yet."}
-    assert result.message == ""
-
-
-@pytest.mark.parametrize("path", HONEST, ids=lambda path: path.stem)
-def test_honest_styles(grade, path):
-    """However a right solution is written, and though its weights are in half precision, it loses nothing."""
-    result = grade({"language_model.py": path.read_bytes()}, path.with_suffix(".safetensors").read_bytes())
-    assert result.score == ASSIGNMENT.possible, text(result)
-    assert result.leaderboard["perplexity"] < 1.5
-    assert len(result.figures) == 3
-
-
 # --------------------------------------------------------------------------------------------------- known mistakes
-
-
-def wrong(key, replaces):
-    """Files whose one wrong answer is that misconception."""
-    files = mistaken(ASSIGNMENT, {replaces: key})
-    return {name: content for name, content in files.items() if name.endswith(".py")} | {"right.py": QUICK}
-
-
-def test_points_and_number():
-    """Half of the points are hidden; each question has a misconception."""
-    assert len(MISCONCEPTIONS) >= 8
-    assert {m.question for m in MISCONCEPTIONS} == set(POINTS)
-    assert len({m.name for m in MISCONCEPTIONS}) == len(MISCONCEPTIONS)
-
-
-@pytest.mark.parametrize("question", list(POINTS))
-def test_misconceptions(grade, question):
-    """Each loses its question alone, and the feedback has its name and its hint."""
-    for known in (m for m in MISCONCEPTIONS if m.question == question):
-        result = grade(wrong(known.key, known.replaces))
-        assert lost(result) == {question}, known.key
-        assert report(result)["extra_data"]["diagnoses"] == {question: known.key}
-        named = rf"Your `{known.replaces}` behaves (exactly )?like {re.escape(known.name)}\."
-        assert re.search(named, text(result, question)), known.key
-        assert f"Hint: {known.hint}" in text(result, question)
 
 
 def test_a_model_that_looks_ahead_gains_nothing(grade):
     """Trained without a mask, it measures 1.000 itself; the judge's prefixes say otherwise."""
-    files = wrong("no_causal_mask", "TinyGPT")
-    result = grade(files, weights=None)
+    (known,) = [m for m in load_misconceptions(ASSIGNMENT) if m.key == "no_causal_mask"]
+    files = TestLanguageModel().wrong_files(known)
+    result = grade({name: files[name] for name in files if name != "weights.safetensors"}).result
     goal = next(case for case in result.questions[2].cases if case.name == "the goal: perplexity below 1.5")
     found = float(re.search(r"answers is ([\d.]+),", goal.text)[1])
     assert found > 5  # CALIBRATION: its own measurement says 1.000; from prefixes, hardly an answer is right
@@ -201,46 +178,8 @@ def attention_maps(model, ids):
 def test_cheats(grade, cheat):
     """Points are lost where something is only pretended."""
     extra, questions = CHEATS[cheat]
-    result = grade({"language_model.py": f"{QUICK}# %%\n{extra}"})
-    assert lost(result) == questions, text(result)
-
-
-FEEDBACK = {
-    "log2_with_exp": """\
-Your `perplexity` behaves exactly like two bases mixed: a mean of logarithms to the base 2, in an exponential to the base e.
-Hint: e to the power of log2 is not the number again. Which logarithm does exp undo?
-
-FAILED: a model that knows nothing (0 of 1)
-    perplexity of equal logits for 7 symbols is wrong in 1 of 1 numbers. The first one is: expected 7, found 16.566. The largest error is 9.6; 1e-09 is allowed.
-    Hint: Equal logits make all V symbols equally likely: each has the probability 1/V, so the perplexity is V. The result is a tensor without dimensions.
-FAILED: two symbols worked out by hand (0 of 1)
-    perplexity(logits, targets) is wrong in 1 of 1 numbers. The first one is: expected 4, found 7.38906. The largest error is 3.4; 1e-09 is allowed.
-    Hint: The probabilities are 1/2 and 1/8. The mean of ln 2 and ln 8 is 2 ln 2, and exp(2 ln 2) = 4. Logits are not probabilities yet, and the logarithm is the natural one.
-FAILED: what is not counted (0 of 2)
-    perplexity(logits, targets, mask) is wrong in 1 of 1 numbers. The first one is: expected 4, found 7.38906. The largest error is 3.4; 1e-09 is allowed.
-    Hint: mask is True where a symbol counts. The two that count have the probabilities 1/2 and 1/8, as before; the mean is over two symbols, however many there are in all.\
-""",
-    "never_appended": """\
-Your `solve` behaves exactly like a solver that asks with the question alone each time: what it said does not come back to it.
-Hint: To know that it has said the first digit already, the model must see it.
-
-FAILED: an answer of one digit (0 of 1)
-    solve(model, '3+5=') returned '88888888', but '8' was expected.
-    Hint: After 3+5= this model says 8, and after 3+5=8 it says ; (the end). The answer is the text between.
-FAILED: an answer of two digits (0 of 2)
-    solve(model, '12+9=') returned '22222222', but '21' was expected.
-    Hint: Append each new symbol to what the model is asked with next: after 12+9= it says 2, after 12+9=2 it says 1, after 12+9=21 it says ; (the end).\
-""",
-}
-
-
-@pytest.mark.parametrize("key", FEEDBACK)
-def test_feedback_to_the_letter(grade, key):
-    """The visible text about a known mistake."""
-    known = next(m for m in MISCONCEPTIONS if m.key == key)
-    result = report(grade(wrong(key, known.replaces)))
-    entries = [e["output"] for e in result["tests"] if e["name"].startswith(known.question)]
-    assert entries[0] == FEEDBACK[key]
+    graded = grade(solution(f"{QUICK}# %%\n{extra}"))
+    assert set(graded.lost) == questions, graded.why
 
 
 # ------------------------------------------------------------------------------------------- files that are no weights
@@ -277,11 +216,11 @@ BROKEN = {
 def test_files_that_are_no_weights(grade, capfd, kind):
     """A clear text in the question that needs them, no crash, nothing run, and no other question lost."""
     data, why = BROKEN[kind]
-    result = grade({"language_model.py": RIGHT}, data)
-    assert result.status == "graded"
-    assert lost(result) == {"q3"}
-    assert why in text(result, "q3")
-    assert result.leaderboard == {}
+    graded = grade(solution(RIGHT, data))
+    assert graded.result.status == "graded"
+    assert set(graded.lost) == {"q3"}
+    assert why in graded.text("q3")
+    assert graded.result.leaderboard == {}
     assert "this must not run" not in "".join(capfd.readouterr())
 
 
@@ -323,24 +262,6 @@ def test_a_zip_bomb_for_weights(tmp_path):
 
 
 # ------------------------------------------------------------------------------------------- the notebook and GPT-2
-
-
-def test_notebook_runs(tmp_path):
-    """The whole reference, training and figures included, in nbconvert, without an error; its weights earn the goal."""
-    target = tmp_path / "reference.ipynb"
-    convert = [
-        sys.executable, "-m", "jupytext", "--to", "ipynb", str(ASSIGNMENT.reference), "-o", str(target)
-    ]  # fmt: skip
-    subprocess.run(convert, check=True, capture_output=True, timeout=60)
-    execute = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", str(target)]
-    done = subprocess.run(execute, capture_output=True, text=True, timeout=400, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    written = target.read_text(encoding="utf-8")
-    assert written.count("image/png") == 3
-    assert "appears once" not in written.replace("appears once {needs}", "")
-    assert re.search(r"right in full: 9\d\.\d%", written)
-    history = {name: values for name, values in load((tmp_path / "weights.safetensors").read_bytes()).items()}
-    assert history["history.perplexity"][-1] < 1.1
 
 
 @pytest.fixture(scope="module")

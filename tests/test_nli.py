@@ -1,6 +1,6 @@
 """The nli assignment through the real grader: right answers, the stub, misconceptions, trained models, and its data."""
 
-# ruff: noqa: E501  the feedback's lines are as long as students get them
+# ruff: noqa: E501  the texts of feedback are as long as students get them
 
 from __future__ import annotations
 
@@ -8,78 +8,79 @@ import collections
 import itertools
 import pickle
 import re
-import subprocess
-import sys
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from otter.test_files import ExceptionTestFile
 from safetensors.torch import load, save
 
-from autograder import assignment, submission
+from autograder import assignment
 from autograder.diagnosis import load_misconceptions, load_reference
 from autograder.figures import Artist
 from autograder.grading import Judge
-from autograder.report import gradescope
 from autograder.sandbox.session import Sandbox
-from tests.build_submissions import archive, notebook, script
+from autograder.validate.submissions import reference, right_cells
+from tests.assignments import ROOT, Standard, grader, grading
+from tests.build_submissions import script
 
-ROOT = Path(__file__).parents[1]
 ASSIGNMENT = assignment.load("nli", ROOT)
-POINTS = {question.name: question.points for question in ASSIGNMENT.questions}
-MISCONCEPTIONS = load_misconceptions(ASSIGNMENT)
-HONEST = sorted((Path(__file__).parent / "submissions" / "nli" / "honest").glob("*.py"))
 WEIGHTS = ASSIGNMENT.reference_artifact(ASSIGNMENT.artifacts[0]).read_bytes()
-CELLS = [
-    re.sub(r"^ *# (BEGIN|END) SOLUTION.*\n?", "", cell.source, flags=re.M).strip("\n")
-    for cell in submission.read(ASSIGNMENT.reference, "", ASSIGNMENT).cells
-]
-RIGHT = script(CELLS)
+RIGHT = script(right_cells(ASSIGNMENT))
 pytestmark = pytest.mark.slow
+grade = grading(ASSIGNMENT)
 
 
-def only(*questions):
-    """The assignment with these questions alone, for speed: the others use none of their names."""
-    kept = tuple(replace(q, rests_on=()) for q in ASSIGNMENT.questions if q.name in questions)
-    return replace(ASSIGNMENT, questions=kept, leaderboard=(), figures=())
+def solution(code, weights=WEIGHTS):
+    """A script with weights."""
+    return {"nli.py": code, "weights.safetensors": weights}
 
 
-@pytest.fixture(scope="module")
-def grade(tmp_path_factory):
-    """Grades a zip of these files, the reference's weights among them unless others are given, or None."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the command does
-    path = tmp_path_factory.mktemp("submission") / "upload.zip"
-    with Sandbox() as sandbox:
-        judges = {
-            "all": Judge(ASSIGNMENT, sandbox),
-            "light": Judge(only("q1", "q2", "q3", "q5", "q7", "q8"), sandbox),
-        }
-        judges |= {"q4": Judge(only("q4", "q8"), sandbox), "q6": Judge(only("q6", "q8"), sandbox)}
+FEEDBACK = {
+    "exchanged": """\
+Your `precision_recall` behaves exactly like precision and recall exchanged.
+Hint: Precision: of what was called c. What was called c stands in a column.
 
-        def graded(files, weights=WEIGHTS, questions="all"):
-            path.write_bytes(archive(files if weights is None else {**files, "weights.safetensors": weights}))
-            judge = judges[questions]
-            return judge.grade(submission.read(path, "upload", judge.assignment))
+passed: five predictions counted by hand (2 of 2)
+FAILED: precision and recall by hand (0 of 2)
+    the precision that precision_recall(matrix) returned is wrong in 2 of 3 numbers. The first one is at index [0]: expected 1, found 0.75. The largest error is 0.33; 1e-09 is allowed.
+    Hint: Precision divides by the sum of the column (what was called so), recall by the sum of the row (what is so). Here 0/0 is 0.
+passed: macro F1 by hand (2 of 2)\
+""",
+    "hypothesis_first": """\
+Your `encode_batch` behaves exactly like an encoding with the hypothesis first.
+Hint: [cls], then the premise: which element of the pair is it?
 
-        graded.judges = judges
-        yield graded
-    torch.set_num_threads(threads)
-
-
-def lost(result):
-    return {question.name for question in result.questions if question.score < question.possible}
+passed: the vocabulary of two words more (2 of 2)
+FAILED: one pair as a row (0 of 2)
+    encode_batch([("no cats", "all cats", 2)], vocabulary) is [[2, 4, 5, 3, 6, 5, 3]], but [[2, 6, 5, 3, 4, 5, 3]] was expected.
+    Hint: [cls], the premise, [sep], the hypothesis, [sep]: 2, 6, 5, 3, 4, 5, 3.\
+""",
+}
 
 
-def report(result):
-    return gradescope.to_dict(result, ASSIGNMENT)
+class TestNli(Standard):
+    assignment = ASSIGNMENT
+    figures = 5
+    letters = FEEDBACK
+    notebook_seconds = 500
+    cpu_seconds = 20  # 3 measured
 
+    def honest_files(self, path):
+        """With weights in half precision."""
+        return solution(path.read_bytes(), path.with_suffix(".safetensors").read_bytes())
 
-def text(result, question=""):
-    entries = [entry for entry in report(result)["tests"] if entry["name"].startswith(question)]
-    return "\n".join(entry["output"] for entry in entries)
+    def test_there_are_enough_of_them(self):
+        """More of both than elsewhere."""
+        super().test_there_are_enough_of_them()
+        assert len(load_misconceptions(ASSIGNMENT)) >= 20
+
+    def test_notebook_runs_from_top_to_bottom(self, tmp_path):
+        """With a brief training first, then with its weights."""
+        source = ASSIGNMENT.reference.read_text(encoding="utf-8")
+        brief = source.replace("N_PAIRS, STEPS = 20000, 600", "N_PAIRS, STEPS = 2000, 20")
+        assert brief != source
+        outputs = self.run_notebook(tmp_path, brief)
+        assert "saved weights.safetensors" in str(outputs)
+        assert load((tmp_path / "weights.safetensors").read_bytes()).keys() == load(WEIGHTS).keys()
 
 
 # ---------------------------------------------------------------------------------------------------------- the data
@@ -183,95 +184,28 @@ def test_a_small_file_in_the_format_of_snli(given, tmp_path):
 # ---------------------------------------------------------------------------------------------------- right answers
 
 
-@pytest.mark.parametrize("question", ASSIGNMENT.questions, ids=lambda question: question.name)
-def test_points_and_cases(question):
-    """The points add up, at least half are hidden, and each case has its own name and a hint."""
-    cases = ExceptionTestFile.from_file(str(ASSIGNMENT.test_file(question.name))).test_cases
-    assert sum(case.points for case in cases) == question.points
-    assert sum(case.points for case in cases if case.hidden) >= question.points / 2
-    assert 2 <= sum(not case.hidden for case in cases) <= 3
-    assert len({case.name for case in cases}) == len(cases)
-    assert all(case.failure_message and "hidden" not in case.failure_message.lower() for case in cases)
-
-
-@pytest.mark.parametrize("kind", ["py", "ipynb"])
-def test_reference_with_its_weights(grade, kind):
-    """All points, an accuracy on the leaderboard, three figures; within the bounds of memory and time."""
-    content = ASSIGNMENT.reference.read_bytes() if kind == "py" else notebook(CELLS)
-    result = grade({f"nli.{kind}": content})
-    assert result.score == ASSIGNMENT.possible, text(result)
-    assert result.message == ""
+def test_leaderboard_and_figures(grade):
+    """An accuracy, and three figures that can be drawn and say in words what they show."""
+    result = grade(reference(ASSIGNMENT, "py")).result
     assert 0.9 < result.leaderboard["held-out accuracy, best variant"] <= 1
-    assert result.detail == ""
     drawn = [Artist(ASSIGNMENT).draw(figure) for figure in result.figures]
     assert len(drawn) == 3
     assert all(drawing.svg.startswith("<svg") and len(drawing.alt) > 40 for drawing in drawn)
-    assert result.usage.peak_mb < 700  # measured: 367
-    assert result.usage.cpu_seconds < 20  # measured: 3
 
 
-@pytest.mark.parametrize("kind", ["py", "ipynb"])
-def test_untouched_stub(grade, kind):
-    """Nothing is earned, and each question says why."""
-    name = f"nli.{kind}"
-    result = grade({name: (ASSIGNMENT.template / name).read_bytes()}, weights=None)
-    assert result.score == 0
-    assert {question.note for question in result.questions} == {"This question is not implemented yet."}
-    assert result.figures == []
-
-
-@pytest.mark.parametrize("path", HONEST, ids=lambda path: path.stem)
-def test_honest_styles(grade, path):
-    """However a right solution is written, and though its weights are in half precision, it loses nothing."""
-    result = grade({"nli.py": path.read_bytes()}, path.with_suffix(".safetensors").read_bytes())
-    assert result.score == ASSIGNMENT.possible, text(result)
-    assert len(result.figures) == 3
-
-
-def test_without_weights_it_is_trained_here(grade, monkeypatch):
+def test_without_weights_it_is_trained_here(tmp_path, monkeypatch):
     """All three are trained in the student's process and measured; briefly, so that the goal is out of reach."""
-    judge = Judge(only("q4"), grade.judges["all"]._sandbox)
-    monkeypatch.setitem(judge._recipes["trained_moe"].__globals__, "STEPS", 20)
-    monkeypatch.setitem(grade.judges, "q4 for a moment", judge)
-    result = grade({"nli.py": RIGHT}, weights=None, questions="q4 for a moment")
-    failed = [case.name for case in result.questions[0].cases if case.outcome.name != "PASSED"]
+    with Sandbox() as sandbox:
+        judge = Judge(ASSIGNMENT, sandbox)
+        monkeypatch.setitem(judge._recipes["trained_moe"].__globals__, "STEPS", 20)
+        graded = grader(judge, tmp_path)({"nli.py": RIGHT}, ["q4"])
+    failed = [case.name for case in graded.result.questions[0].cases if case.outcome.name != "PASSED"]
     assert failed == [f"the goal: four in five, {kind}" for kind in ("vanilla", "sparse", "with experts")]
-    assert re.search(
-        r"\d\d\.\d% of the held-out pairs are right by your trained 'moe' model, and 80 %", text(result)
-    )
+    told = r"\d\d\.\d% of the held-out pairs are right by your trained 'moe' model, and 80 %"
+    assert re.search(told, graded.text())
 
 
 # --------------------------------------------------------------------------------------------------- known mistakes
-
-
-def wrong(key, replaces):
-    """Files whose one wrong answer is that misconception."""
-    stand_in = "misconception = lambda *_, **__: lambda thing: thing\n"
-    source = ASSIGNMENT.misconceptions.read_text(encoding="utf-8")
-    source = re.sub(r"^from autograder\.diagnosis import misconception\n", stand_in, source, flags=re.M)
-    main = f"from right import *\nfrom wrong import {key} as {replaces}\n"
-    return {"nli.py": main, "right.py": RIGHT, "wrong.py": source}
-
-
-def test_there_are_enough_of_them():
-    """Honest styles and misconceptions, for every question."""
-    assert len(HONEST) >= 4
-    assert {m.question for m in MISCONCEPTIONS} == set(POINTS)
-    assert len({m.name for m in MISCONCEPTIONS}) == len(MISCONCEPTIONS) >= 20
-
-
-@pytest.mark.parametrize("question", list(POINTS))
-def test_misconceptions(grade, question):
-    """Each loses its question alone, and the feedback has its name and its hint."""
-    for known in (m for m in MISCONCEPTIONS if m.question == question):
-        result = grade(
-            wrong(known.key, known.replaces), questions=question if question in ("q4", "q6") else "light"
-        )
-        assert lost(result) == {question}, known.key
-        assert report(result)["extra_data"]["diagnoses"] == {question: known.key}
-        named = rf"Your `{known.replaces}` behaves (exactly )?like {re.escape(known.name)}\."
-        assert re.search(named, text(result, question)), known.key
-        assert f"Hint: {known.hint}" in text(result, question)
 
 
 # What a student might hand in to get points without a model that has learned.
@@ -318,40 +252,8 @@ def test_cheats(grade, cheat):
     """Points are lost where something is only pretended."""
     extra, questions = CHEATS[cheat]
     right = RIGHT.replace("two_sided_mask(length, *self.pattern)", "right_mask(length, *self.pattern)")
-    result = grade({"nli.py": f"{right}# %%\nright_mask = two_sided_mask\n# %%\n{extra}"})
-    assert lost(result) == questions, text(result)
-
-
-FEEDBACK = {
-    "exchanged": """\
-Your `precision_recall` behaves exactly like precision and recall exchanged.
-Hint: Precision: of what was called c. What was called c stands in a column.
-
-passed: five predictions counted by hand (2 of 2)
-FAILED: precision and recall by hand (0 of 2)
-    the precision that precision_recall(matrix) returned is wrong in 2 of 3 numbers. The first one is at index [0]: expected 1, found 0.75. The largest error is 0.33; 1e-09 is allowed.
-    Hint: Precision divides by the sum of the column (what was called so), recall by the sum of the row (what is so). Here 0/0 is 0.
-passed: macro F1 by hand (2 of 2)\
-""",
-    "hypothesis_first": """\
-Your `encode_batch` behaves exactly like an encoding with the hypothesis first.
-Hint: [cls], then the premise: which element of the pair is it?
-
-passed: the vocabulary of two words more (2 of 2)
-FAILED: one pair as a row (0 of 2)
-    encode_batch([("no cats", "all cats", 2)], vocabulary) is [[2, 4, 5, 3, 6, 5, 3]], but [[2, 6, 5, 3, 4, 5, 3]] was expected.
-    Hint: [cls], the premise, [sep], the hypothesis, [sep]: 2, 6, 5, 3, 4, 5, 3.\
-""",
-}
-
-
-@pytest.mark.parametrize("key", FEEDBACK)
-def test_feedback_to_the_letter(grade, key):
-    """The visible text about a known mistake."""
-    known = next(m for m in MISCONCEPTIONS if m.key == key)
-    result = report(grade(wrong(key, known.replaces), questions="light"))
-    entries = [e["output"] for e in result["tests"] if e["name"].startswith(known.question)]
-    assert entries[0] == FEEDBACK[key]
+    graded = grade(solution(f"{right}# %%\nright_mask = two_sided_mask\n# %%\n{extra}"))
+    assert set(graded.lost) == questions, graded.why
 
 
 # ------------------------------------------------------------------------------------------- files that are no weights
@@ -376,10 +278,10 @@ BROKEN = {
 def test_files_that_are_no_weights(grade, kind):
     """A clear text in the question that needs them, no crash, and no other question lost."""
     data, why = BROKEN[kind]
-    result = grade({"nli.py": RIGHT}, data, questions="q4")
-    assert result.status == "graded"
-    assert lost(result) == {"q4"}
-    assert why in text(result, "q4")
+    graded = grade(solution(RIGHT, data), ["q4"])
+    assert graded.result.status == "graded"
+    assert set(graded.lost) == {"q4"}
+    assert why in graded.text("q4")
 
 
 def test_a_model_that_learned_from_hypotheses_alone(grade, given):
@@ -390,27 +292,6 @@ def test_a_model_that_learned_from_hypotheses_alone(grade, given):
             weights[name] = torch.zeros_like(tensor)
         if name.endswith("blocks.1.output.weight") or name.endswith("blocks.1.output.bias"):
             weights[name] = torch.zeros_like(tensor)
-    result = grade({"nli.py": RIGHT}, save(weights), questions="q4")
-    assert result.questions[0].diagnosis.key == "premise_ignored"
-    assert "With the premises of other pairs, 100% of its answers stay the same." in text(result, "q4")
-
-
-# ----------------------------------------------------------------------------------------------------- the notebook
-
-
-def test_notebook_runs(tmp_path):
-    """The whole reference in nbconvert, without an error: with a brief training first, then with its weights."""
-    source = ASSIGNMENT.reference.read_text(encoding="utf-8")
-    brief = source.replace("N_PAIRS, STEPS = 20000, 600", "N_PAIRS, STEPS = 2000, 20")
-    assert brief != source
-    (tmp_path / "nli.py").write_text(brief, encoding="utf-8")
-    convert = [sys.executable, "-m", "jupytext", "--to", "ipynb", "nli.py"]
-    subprocess.run(convert, check=True, capture_output=True, timeout=120, cwd=tmp_path)
-    execute = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", "nli.ipynb"]
-    done = subprocess.run(execute, capture_output=True, text=True, timeout=500, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    written = (tmp_path / "nli.ipynb").read_text(encoding="utf-8")
-    assert written.count("image/png") == 5
-    assert "appears once" not in written.replace("appears once {needs}", "")
-    assert "saved weights.safetensors" in written
-    assert load((tmp_path / "weights.safetensors").read_bytes()).keys() == load(WEIGHTS).keys()
+    graded = grade(solution(RIGHT, save(weights)), ["q4"])
+    assert graded.diagnoses["q4"] == "premise_ignored"
+    assert "With the premises of other pairs, 100% of its answers stay the same." in graded.text("q4")
