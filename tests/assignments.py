@@ -210,8 +210,8 @@ class Declared:
             )
         misconceptions = load_misconceptions(self.assignment)
         assert {known.question for known in misconceptions} == {question.name for question in questions}
-        for said in ("key", "name"):
-            assert len({getattr(known, said) for known in misconceptions}) == len(misconceptions) >= 8
+        assert len({known.key for known in misconceptions}) == len(misconceptions) >= 8
+        assert len({(known.replaces, known.name) for known in misconceptions}) == len(misconceptions)
 
     @pytest.mark.slow
     def test_notebook_runs_from_top_to_bottom(self, tmp_path):

@@ -64,7 +64,7 @@ def judge():
 
 class TestAttention(Declared):
     assignment = ASSIGNMENT
-    figures = 7
+    figures = 4
 
 
 # --------------------------------------------------------------------------------------------------- right answers
