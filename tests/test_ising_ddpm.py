@@ -94,6 +94,7 @@ class TestIsingDdpm(Standard):
     assignment = ASSIGNMENT
     figures = 6
     letters = FEEDBACK
+    seen_by_tests = None
     test_library_answers_earn_nothing = None  # nothing is forbidden
     notebook_seconds = 400  # it trains
     test_misconception = None  # below, in rounds: one by one they would take four times as long

@@ -70,6 +70,7 @@ class TestLanguageModel(Standard):
     assignment = ASSIGNMENT
     figures = 3
     letters = FEEDBACK
+    seen_by_tests = None
     test_library_answers_earn_nothing = None  # nothing is forbidden
     notebook_seconds = 400  # it trains
 

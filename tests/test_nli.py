@@ -61,6 +61,7 @@ class TestNli(Standard):
     assignment = ASSIGNMENT
     figures = 5
     letters = FEEDBACK
+    seen_by_tests = None
     test_library_answers_earn_nothing = None  # nothing is forbidden
     notebook_seconds = 500
     cpu_seconds = 20  # 3 measured
