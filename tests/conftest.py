@@ -4,9 +4,8 @@ import pytest
 
 from autograder.machine import fitting_jobs
 
-pytest.register_assert_rewrite(
-    "tests.assignments"
-)  # its asserts show what they compared, as a test file's do
+# Its asserts show what they compared, as those of a test file do.
+pytest.register_assert_rewrite("tests.assignments")
 
 MEGABYTES_PER_WORKER = 1500  # torch, Otter and matplotlib, with a judge and a child that trains beside them
 

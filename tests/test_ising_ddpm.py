@@ -97,7 +97,7 @@ class TestIsingDdpm(Standard):
     seen_by_tests = None
     test_library_answers_earn_nothing = None  # nothing is forbidden
     notebook_seconds = 400  # it trains
-    test_misconception = None  # below, in rounds: one by one they would take four times as long
+    test_misconception = None  # below, in rounds: 7 submissions instead of 46
 
     def test_untouched_stub(self, grade, kind):
         """Nothing is earned but for the trained network, which is not the stub's here; each question says why."""

@@ -44,10 +44,8 @@ class AttentionForecaster(nn.Module):
         x = self.enter(windows)
         return self.leave(self.inner(x, x, x)[0][:, -1])
 """
-LIBRARY = {
-    "function": ("q4", FUNCTION),
-    "module": ("q4 q5 q8", MODULE),
-}  # the reference's `train` asks its own class for more
+# The reference's `train` and `attention_map` ask their own class for what the module has not.
+LIBRARY = {"function": ("q4", FUNCTION), "module": ("q4 q5 q8", MODULE)}
 
 SEEN_BY_TESTS = {  # named by a test that saw what the code did, where no call can be replayed
     "leaky_training", "seed_ignored", "trains_a_copy", "feeds_truth", "map_summed_over_heads", "map_on_its_side",
