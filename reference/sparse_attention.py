@@ -176,7 +176,7 @@ def draw(figure: Callable[[], Figure], needs: str) -> None:
 # </details>
 
 
-# %% tags=["q1"]
+# %% tags=["q1", "q3", "q4", "q5"]
 # BEGIN SOLUTION NO PROMPT
 def check_pattern(window: int, stride: int) -> None:
     """Raise ValueError unless there is such a pattern."""
@@ -184,6 +184,9 @@ def check_pattern(window: int, stride: int) -> None:
 
 
 # END SOLUTION
+
+
+# %% tags=["q1"]
 def sparse_mask(n: int, window: int, stride: int) -> Tensor:
     """Which positions each of n positions may attend to: the latest few, and every stride-th before.
 
@@ -273,7 +276,7 @@ draw(four_patterns, needs="q1")
 # </details>
 
 
-# %% tags=["q2"]
+# %% tags=["q2", "q3"]
 # BEGIN SOLUTION NO PROMPT
 def check_attention(q: Tensor, k: Tensor, v: Tensor) -> None:
     """Raise ValueError unless queries, keys and values fit together, one of each a position."""
@@ -285,6 +288,9 @@ def check_attention(q: Tensor, k: Tensor, v: Tensor) -> None:
 
 
 # END SOLUTION
+
+
+# %% tags=["q2"]
 def masked_attention(q: Tensor, k: Tensor, v: Tensor, window: int, stride: int) -> Tensor:
     """Attention under sparse_mask, from the full matrix of scores: softmax(q k^T / sqrt(d) masked) v.
 
@@ -985,5 +991,5 @@ draw(time_and_memory, needs="q1, q2, q3 and q6")
 #
 # **Where to go from here.** Patterns of this kind are in most models that read long texts: a window alone in many
 # layers, a few global positions, strides, or random pairs. With the counting of q4 and the layers of q5 you can
-# judge any of them: what does it cost, and who hears whom? The assignment `nli` puts this attention into a
-# classifier, beside the full one.
+# judge any of them: what does it cost, and who hears whom? The assignment `nli` puts such a pattern, as a mask and in
+# both directions, into a classifier, beside full attention.

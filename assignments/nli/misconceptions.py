@@ -843,6 +843,19 @@ def value_for_place(model, ids):
         return model(ids).max(-1).values
 
 
+@misconception(
+    "q6",
+    replaces="predict",
+    name="a prediction that leaves the model in eval mode",
+    hint="Whoever trains on afterwards would train without dropout. Note model.training first, and restore it.",
+    replayed=False,
+)
+def left_in_eval(model, ids):
+    model.eval()
+    with torch.no_grad():
+        return model(ids).argmax(-1)
+
+
 # ---------------------------------------------------------------------------------------------------------------- q7
 
 
@@ -1062,6 +1075,17 @@ def heat_map(matrix, ax):
 )
 def drawn_transposed(matrix, ax=None):
     return heat_map(matrix.T, ax)
+
+
+@misconception(
+    "q8",
+    replaces="plot_confusion",
+    name="a figure that makes new axes, whatever axes it is given",
+    hint="plt.subplots() is for ax=None alone: three matrices side by side need axes of the caller's.",
+    replayed=False,
+)
+def other_axes(matrix, ax=None):
+    return heat_map(matrix, None)
 
 
 def points(profiles, ax, where, words):

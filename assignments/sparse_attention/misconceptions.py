@@ -216,7 +216,7 @@ def no_scale(q, k, v, window, stride):
     "q2",
     replaces="masked_attention",
     name="attention with scores divided by d instead of sqrt(d)",
-    hint="It is the standard deviation of a dot product that grows like its scale, not the variance.",
+    hint="The dot product of d random numbers has variance d. Divide by its standard deviation.",
 )
 def scale_by_d(q, k, v, window, stride):
     check_attention(q, k, v, window, stride)

@@ -621,9 +621,9 @@ class NLIClassifier(nn.Module):
                 padding, on the right, and never at position 0; 3 stands behind each sentence.
 
         Returns:
-            Logits (B, 3), read at position 0. Padding on the right changes nothing, and no row depends on
-            another one. In eval mode the same ids give the same logits. What a sentence means may depend on
-            the order of its words and on which of the two it is.
+            Logits (B, 3), read at position 0, differentiable with respect to all parameters. Padding on the right
+            changes nothing, and no row depends on another one. In eval mode the same ids give the same logits.
+            What a sentence means may depend on the order of its words and on which of the two it is.
 
         Raises:
             ValueError: ids has not two dimensions, L is 0 or above max_len, or an id is unknown.
@@ -751,8 +751,8 @@ def train(model: nn.Module, ids: Tensor, labels: Tensor, steps: int, seed: int) 
         ids: encoded pairs, (N, L), torch.long; they stay unchanged.
         labels: (N,), torch.long, each 0, 1 or 2.
         steps: number of updates, at least 1.
-        seed: two calls with the same model, data, steps and seed do the same; another seed draws other rows in
-            another order.
+        seed: two calls with the same model, data, steps and seed do the same (what dropout draws, too, if the model
+            has any); another seed draws other rows in another order.
 
     Returns:
         Two lists of equal length, a row of the record each, at least two rows:

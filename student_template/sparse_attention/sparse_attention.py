@@ -164,6 +164,8 @@ def draw(figure: Callable[[], Figure], needs: str) -> None:
 # </details>
 
 # %%
+
+# %%
 def sparse_mask(n: int, window: int, stride: int) -> Tensor:
     """Which positions each of n positions may attend to: the latest few, and every stride-th before.
 
@@ -246,6 +248,8 @@ draw(four_patterns, needs="q1")
 # Scores, scale, mask, softmax, values: one line each. <code>masked_fill</code> wants to know where to
 # <em>write</em>, and your mask says where to <em>keep</em>.
 # </details>
+
+# %%
 
 # %%
 def masked_attention(q: Tensor, k: Tensor, v: Tensor, window: int, stride: int) -> Tensor:
@@ -809,5 +813,5 @@ draw(time_and_memory, needs="q1, q2, q3 and q6")
 #
 # **Where to go from here.** Patterns of this kind are in most models that read long texts: a window alone in many
 # layers, a few global positions, strides, or random pairs. With the counting of q4 and the layers of q5 you can
-# judge any of them: what does it cost, and who hears whom? The assignment `nli` puts this attention into a
-# classifier, beside the full one.
+# judge any of them: what does it cost, and who hears whom? The assignment `nli` puts such a pattern, as a mask and in
+# both directions, into a classifier, beside full attention.

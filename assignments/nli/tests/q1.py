@@ -120,7 +120,8 @@ def test_refused(read_snli):
     name="the error names the line",
     points=1,
     hidden=True,
-    failure_message='Say "line 4" for the fourth line: the first is line 1, and lines that are skipped count.',
+    failure_message='Say "line 4" for the fourth line, whatever is wrong with it: the first is line 1, and lines that '
+    "are skipped count.",
 )
 def test_line_number(read_snli):
     lines = [line("-"), "\n", line("neutral"), "{", line("neutral")]
@@ -133,3 +134,9 @@ def test_line_number(read_snli):
     if numbers[:1] == [2]:
         raise Mistake("skipped_not_counted", text)
     assert 4 in numbers, text
+    for kind, bad in BAD.items():
+        what = f"read_snli(lines) whose second line is one {kind}"
+        message = refusal(read_snli, [line("neutral"), bad], what)
+        assert re.search(r"\bline\W{0,2}2\b", message, re.IGNORECASE), (
+            f'{what} raised ValueError("{message[:100]}"), but "line 2" was expected in it.'
+        )

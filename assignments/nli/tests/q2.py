@@ -88,11 +88,12 @@ def test_batch(encode_batch):
     "ValueError: a hypothesis that is cut off may mean the opposite.",
 )
 def test_max_len(encode_batch):
-    vocabulary = {"b": 0, "[sep]": 7, "a": 3, "[pad]": 9, "[unk]": 4, "[cls]": 5}
+    # 40001 is no number in half precision
+    vocabulary = {"b": 0, "[sep]": 7, "a": 40001, "[pad]": 9, "[unk]": 4, "[cls]": 5}
     found = encode_batch([("a", "b c", 0), ("a", "b", 0)], vocabulary, 6)
     check_ids(
         found,
-        [[5, 3, 7, 0, 4, 7], [5, 3, 7, 0, 7, 9]],
+        [[5, 40001, 7, 0, 4, 7], [5, 40001, 7, 0, 7, 9]],
         what="encode_batch(pairs, vocabulary, 6) with other ids",
     )
     what = "encode_batch(pairs, vocabulary, max_len=5) with a row of 6"

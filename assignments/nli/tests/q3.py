@@ -179,5 +179,6 @@ def test_bad_arguments(two_sided_mask, MoE):
     for arguments in [(-1, 1, 1), (3, 0, 1), (3, 1, 0)]:
         check_raises(ValueError, two_sided_mask, *arguments, what=f"two_sided_mask{arguments}")
     check_parameters(MoE(3, 5, 2, 1), {"W_g": (3, 2)}, what="MoE(3, 5, 2, 1)")
+    check_parameters(MoE(1, 1, 1, 1), {"W_g": (1, 1)}, what="MoE(1, 1, 1, 1)")
     for sizes in [(0, 5), (3, 0), (3, 5, 0), (3, 5, 4, 0), (3, 5, 4, 5)]:
         check_raises(ValueError, MoE, *sizes, what=f"MoE{sizes}")

@@ -110,8 +110,10 @@ def test_counts(confusion_matrix):
         labels, predictions = (torch.randint(n, (count,), generator=generator) for _ in range(2))
         what = f"confusion_matrix(labels, predictions, {n}) of {count} pairs"
         check_counts(confusion_matrix(labels, predictions, n), counted(labels, predictions, n), what=what)
-    rare = torch.tensor([0, 0])
-    check_counts(confusion_matrix(rare, rare), counted(rare, rare, 3), what="confusion_matrix of zeros alone")
+    for count in (2, 3001):  # 3001 is no number in half precision
+        zeros = torch.zeros(count, dtype=torch.long)
+        what = f"confusion_matrix of {count} zeros alone"
+        check_counts(confusion_matrix(zeros, zeros), counted(zeros, zeros, 3), what=what)
 
 
 @test_case(
@@ -121,7 +123,8 @@ def test_counts(confusion_matrix):
     failure_message="A class that is never predicted has precision 0, one that never occurs has recall 0. float64.",
 )
 def test_undefined(precision_recall):
-    for matrix in (ODD, ODD.T.contiguous(), torch.zeros(3, 3, dtype=torch.long), ODD[:3, :3].contiguous()):
+    empty, large = torch.zeros(3, 3, dtype=torch.long), 123_456_789 * ODD + 1
+    for matrix in (ODD, ODD.T.contiguous(), empty, ODD[:3, :3].contiguous(), large):
         what = f"precision_recall(torch.tensor({matrix.tolist()}))"
         check_scores(precision_recall(matrix), *scores(matrix)[:2], what=what)
 

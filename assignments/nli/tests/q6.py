@@ -83,11 +83,20 @@ def test_predict(NLIClassifier, predict):
     check_predictions(predict, spread(NLIClassifier(10, 16, 2, 1, 5), 1), IDS, "predict(model, ids)")
 
 
+def mode_of(model):
+    """Whether the student's process has left a model in training mode: model.training is what it will be told next."""
+    try:
+        return model["training"]
+    except TypeError:  # a module of this process
+        return model.training
+
+
 @test_case(
     name="other models and batches",
     points=1,
     hidden=True,
-    failure_message="One pair or many, each by itself: the largest of its own three logits, without a gradient.",
+    failure_message="One pair or many, each by itself: the largest of its own three logits, without a gradient. A "
+    "model that was in training mode is in it afterwards, and one that was not is not.",
 )
 def test_predict_others(NLIClassifier, predict):
     for seed, count in ((2, 1), (3, 3), (4, 40)):
@@ -96,6 +105,12 @@ def test_predict_others(NLIClassifier, predict):
         model = spread(NLIClassifier(10, 16, 2, 1, 5), seed)
         check_predictions(predict, model, ids, f"predict(model, ids) of {count} pairs")
         assert not predict(model, ids).requires_grad, "predict(model, ids) carries a gradient."
+    for training in (True, False):
+        predict(model.train(training), ids)
+        words = {True: "training mode", False: "eval mode"}
+        text = f"predict was given a model in {words[training]} and left it in {words[not training]}."
+        if mode_of(model) != training:
+            raise Mistake("left_in_eval", text) if training else AssertionError(text)
 
 
 @test_case(
@@ -104,17 +119,17 @@ def test_predict_others(NLIClassifier, predict):
     hidden=True,
     failure_message="In these pairs one word tells the label: half of the time it is in the premise, half of the "
     "time in the "
-    "hypothesis. After 120 steps, the model is to know all of them. The record holds the mean cross-entropy of the "
+    "hypothesis. After 121 steps, the model is to know all of them. The record holds the mean cross-entropy of the "
     "logits.",
 )
 def test_learns(short_training):
     history, accuracy, sees = (short_training[key] for key in ("history", "accuracy", "sees"))
-    check_history(history, 120, "train(model, ids, labels, 120, 0)")
+    check_history(history, 121, "train(model, ids, labels, 121, 0)")
     assert short_training["moved"] > 0, (
         "The parameters of the model are the same after the training as before."
     )
     text = (
-        f"After 120 steps, {accuracy['premise']:.0%} of the pairs are right whose premise tells the label, and"
+        f"After 121 steps, {accuracy['premise']:.0%} of the pairs are right whose premise tells the label, and"
         f" {accuracy['hypothesis']:.0%} of those whose hypothesis does."
     )
     if accuracy["hypothesis"] > 0.9 and accuracy["premise"] < 0.6 and sees["premise"]:
@@ -137,7 +152,8 @@ def test_learns(short_training):
     hidden=True,
     failure_message="Draw the rows of each step with a generator that is seeded with `seed`, so that the same seed "
     "gives the "
-    "same training, whatever ran before, and another seed another one.",
+    "same training, whatever ran before, and another seed another one. Dropout draws from PyTorch's own generator: "
+    "with dropout, call torch.manual_seed(seed) first.",
 )
 def test_seed(repeated_trainings):
     start, first, again, other = (repeated_trainings[name] for name in ("start", "first", "again", "other"))
@@ -162,6 +178,7 @@ def test_seed(repeated_trainings):
 def test_bad_arguments(NLIClassifier, train):
     model = NLIClassifier(10, 16, 2, 1, 5)
     check_history(train(model, IDS.clone(), LABELS.clone(), 1, 0), 1, "train(model, ids, labels, 1, 0)")
+    check_history(train(model, IDS[:1], LABELS[:1], 1, 0), 1, "train(model, ids, labels, 1, 0) of one row")
     check_raises(ValueError, train, model, IDS, LABELS, 0, 0, what="train(model, ids, labels, 0, 0)")
     check_raises(ValueError, train, model, IDS, LABELS[:3], 1, 0, what="train of 4 rows of ids and 3 labels")
     check_raises(ValueError, train, model, IDS[:0], LABELS[:0], 1, 0, what="train of no rows")

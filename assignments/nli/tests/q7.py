@@ -37,6 +37,10 @@ def check_scores(found, expected, *, what):
             f"{what} has {len(found[word])} numbers for {word!r}, but 3 were expected."
         )
         for label, (one, other) in enumerate(zip(found[word], numbers, strict=True)):
+            assert isinstance(one, float), (
+                f"{what} has a value of type {type(one).__name__} for {word!r}, but Python floats were expected "
+                "(.tolist() makes them of a tensor)."
+            )
             assert abs(one - other) < 1e-9, (
                 f"{what} has {one:.6g} for {word!r} and label {label}, but {other:.6g} was expected."
             )
@@ -71,9 +75,8 @@ def test_hypothesis_only(hypothesis_only):
     name="the information of a word by hand",
     points=2,
     hidden=False,
-    failure_message="The smoothed table has the sum 13. PMI(no, 2) = ln(2/13 / (4/13 * 5/13))... worked out: the "
-    "row of "
-    '"no" sums to 4, the column of label 2 to 5, its entry is 2.',
+    failure_message='The smoothed table has the sum 13, the row of "no" sums to 4, the column of label 2 to 5, and '
+    "their entry is 2: PMI(no, 2) = ln(2/13 / (4/13 * 5/13)).",
 )
 def test_hand(artefact_scores):
     expected = information({"all": [1, 0, 0], "cats": [1, 0, 1], "no": [0, 0, 1]}, 1)
@@ -115,6 +118,11 @@ def test_blind(blind_accuracy):
         0.0,
         what=f"{what} of one pair each, with other labels",
     )
+    for less, more in ((0, 1), (0, 2), (1, 2)):
+        tied = [("p", "a", more), ("p", "a", less)]
+        held_out = [("p", "a", less), ("p", "a", less), ("p", "new", less), ("p", "a", more)]
+        tie = f"{what} where {less} and {more} are equally frequent"
+        check_float(blind_accuracy(tied, held_out), 3 / 4, what=tie)
     rng = random.Random(3)
     pairs = [(f"p{rng.randrange(4)}", f"h{rng.randrange(5)}", rng.randrange(3)) for _ in range(300)]
     counts = {f"h{h}": [sum(p[1:] == (f"h{h}", y) for p in pairs[:200]) for y in range(3)] for h in range(5)}
@@ -147,6 +155,8 @@ def test_scores(artefact_scores):
         what = f"artefact_scores(pairs, {smoothing})"
         check_scores(artefact_scores(pairs, smoothing), information(counted, smoothing), what=what)
     check_scores(artefact_scores(pairs), information(counted, 100), what="artefact_scores(pairs)")
+    one = information({"owls": [0, 1, 0]}, 2)
+    check_scores(artefact_scores([("no", "owls", 1)], 2), one, what="artefact_scores of a single word")
 
 
 @test_case(

@@ -1,10 +1,12 @@
 """q8: profile(model, ids, labels, repeats=3), plot_confusion(matrix, ax=None), plot_tradeoff(profiles, ax=None).
 
-What was drawn is read off the axes. Seconds are looked at, never compared.
+What was drawn is read off the axes. Seconds are looked at, and a pass takes no longer than all of them; else they are
+never compared.
 """
 
 import math
 import sys
+import time
 
 import torch
 from otter.test_files import test_case
@@ -85,6 +87,28 @@ def points_of(ax):
     return {(round(float(x), 6), round(float(y), 6)) for x, y in found}
 
 
+def axes_beside(ax):
+    """New axes in the same figure, to be drawn in."""
+    return ax.figure.add_axes((0.1, 0.1, 0.8, 0.8))
+
+
+def distance(text, ax, point):
+    """How far a text is from a point, in pixels: 0 if the text covers it."""
+    (left, bottom), (right, top) = text.get_window_extent().get_points().tolist()
+    x, y = ax.transData.transform(point).tolist()
+    return math.hypot(max(left - x, x - right, 0), max(bottom - y, y - top, 0))
+
+
+def check_beside(ax, profiles, *, what):
+    """Pass if each model has a text that is nearer to its own point than to those of the others."""
+    places = {key: (p["seconds"], p["accuracy"]) for key, p in profiles.items()}
+    ax.get_xlim()  # Matplotlib fits the limits to what was drawn when somebody asks for them
+    for key in places:
+        texts = [a for a in ax.get_children() if hasattr(a, "get_text") and key in str(a.get_text())]
+        nearest = [min(places, key=lambda other: distance(text, ax, places[other])) for text in texts]
+        assert key in nearest, f"{what} writes the text with {key} beside the point of {nearest[0]}."
+
+
 @test_case(
     name="a profile has three numbers",
     points=1,
@@ -128,8 +152,8 @@ def test_confusion(plot_confusion):
     name="the three numbers of a profile are right",
     points=1,
     hidden=True,
-    failure_message="The share of labels that are the largest logit's, from 0 to 1, and the sum of numel() over "
-    "the parameters.",
+    failure_message="The share of labels that are the largest logit's, from 0 to 1, the sum of numel() over the "
+    "parameters, and the time of one pass in seconds: the difference of two readings of the clock.",
 )
 def test_numbers(NLIClassifier, profile):
     model = NLIClassifier(10, 16, 2, 2, 5, variant="moe").eval()
@@ -140,7 +164,9 @@ def test_numbers(NLIClassifier, profile):
     tensors = list(model.parameters())
     numbers = sum(parameter.numel() for parameter in tensors)
     for repeats in (1, 4):
+        started = time.perf_counter()
         found = profile(model, IDS.clone(), LABELS.clone(), repeats)
+        passed = time.perf_counter() - started
         text = f"The accuracy of profile is {found['accuracy']:.6g}, but {right:.6g} was expected."
         if right > 0 and abs(found["accuracy"] - 100 * right) < 1e-3:
             raise Mistake("percent", text)
@@ -149,6 +175,12 @@ def test_numbers(NLIClassifier, profile):
         if found["parameters"] == len(tensors):
             raise Mistake("tensors_counted", text)
         assert found["parameters"] == numbers, text
+        assert found["seconds"] <= passed, (
+            f"profile says that one forward pass takes {found['seconds']:.3g} seconds, but all {repeats} of them took "
+            f"{passed:.3g}."
+        )
+    found = profile(model, IDS[:1], LABELS[:1], 1)["accuracy"]
+    assert found in (0.0, 1.0), f"The accuracy of profile of one pair is {found}, but 0 or 1 was expected."
     check_raises(ValueError, profile, model, IDS, LABELS, 0, what="profile(model, ids, labels, repeats=0)")
     check_raises(ValueError, profile, model, IDS, LABELS[:5], 1, what="profile of 24 pairs and 5 labels")
 
@@ -176,6 +208,10 @@ def test_cells(plot_confusion):
         rows = sorted({y for _, y in written})
         read = [[written[place] for place in sorted(written) if place[1] == y] for y in rows]
         assert read == matrix.tolist(), f"{what} writes {read}, from the first row to the last."
+    given = axes_beside(ax)
+    plot_confusion(MATRIX.clone(), given)
+    if not torch.equal(heat_map(given), MATRIX.double().flatten()):
+        raise Mistake("other_axes", "plot_confusion(matrix, ax) did not draw in the axes that it was given.")
 
 
 @test_case(
@@ -184,7 +220,7 @@ def test_cells(plot_confusion):
     hidden=True,
     failure_message="One point for each model: seconds along x, accuracy along y; beside it a text with its name "
     "and its number of "
-    'parameters. The axis labels contain "seconds" and "accuracy".',
+    'parameters. The axis labels contain "seconds" and "accuracy". When axes are given, draw in them.',
 )
 def test_tradeoff(plot_tradeoff):
     for names in (list(PROFILES), ["moe"]):
@@ -205,3 +241,7 @@ def test_tradeoff(plot_tradeoff):
             if texts and not any(number in text for text in texts):
                 raise Mistake("sizes_left_out", f"In {what} no text says {key} and {number}.")
             assert texts, f"In {what} no text names {key}: {[text for text, _ in texts_of(ax)]}."
+        check_beside(ax, profiles, what=what)
+    given = axes_beside(ax)
+    plot_tradeoff({"moe": dict(PROFILES["moe"])}, given)
+    assert points_of(given), "plot_tradeoff(profiles, ax) did not draw in the axes that it was given."

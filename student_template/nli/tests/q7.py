@@ -25,6 +25,10 @@ def check_scores(found, expected, *, what):
             f"{what} has {len(found[word])} numbers for {word!r}, but 3 were expected."
         )
         for label, (one, other) in enumerate(zip(found[word], numbers, strict=True)):
+            assert isinstance(one, float), (
+                f"{what} has a value of type {type(one).__name__} for {word!r}, but Python floats were expected "
+                "(.tolist() makes them of a tensor)."
+            )
             assert abs(one - other) < 1e-9, (
                 f"{what} has {one:.6g} for {word!r} and label {label}, but {other:.6g} was expected."
             )
@@ -59,9 +63,8 @@ def test_hypothesis_only(hypothesis_only):
     name="the information of a word by hand",
     points=2,
     hidden=False,
-    failure_message="The smoothed table has the sum 13. PMI(no, 2) = ln(2/13 / (4/13 * 5/13))... worked out: the "
-    "row of "
-    '"no" sums to 4, the column of label 2 to 5, its entry is 2.',
+    failure_message='The smoothed table has the sum 13, the row of "no" sums to 4, the column of label 2 to 5, and '
+    "their entry is 2: PMI(no, 2) = ln(2/13 / (4/13 * 5/13)).",
 )
 def test_hand(artefact_scores):
     expected = information({"all": [1, 0, 0], "cats": [1, 0, 1], "no": [0, 0, 1]}, 1)

@@ -1,6 +1,7 @@
 """q8: profile(model, ids, labels, repeats=3), plot_confusion(matrix, ax=None), plot_tradeoff(profiles, ax=None).
 
-What was drawn is read off the axes. Seconds are looked at, never compared.
+What was drawn is read off the axes. Seconds are looked at, and a pass takes no longer than all of them; else they are
+never compared.
 """
 
 import math
