@@ -89,7 +89,7 @@ def test_data_files_are_shipped(mini: Assignment):
     edit(mini.folder / "assignment.toml", "[limits]", 'files = ["story.txt"]\n\n[limits]')
     built = kit.build(assignment.load("mini", mini.root))
     assert built["story.txt"] == b"Once\r\n\xff"
-    assert b"upload the notebook and the folder `tests` and `story.txt`, then" in built["README.md"]
+    assert b"upload `mini.ipynb`, `story.txt` and the files in `tests`, then" in built["README.md"]
 
 
 # --------------------------------------------------------------------------------------------------------- secrets
@@ -295,13 +295,31 @@ def test_the_first_cell_says_which_files_are_missing(mini: Assignment, tmp_path,
     """Where somebody uploaded the notebook alone; beside the tests it says nothing."""
     cell = install_cell(mini)
     monkeypatch.chdir(tmp_path)
-    exec(cell, {})
-    assert capsys.readouterr().out == (
-        "Not here yet: put tests from the assignment's folder beside this notebook.\n"
+    with pytest.raises(FileNotFoundError) as error:
+        exec(cell, {})
+    assert str(error.value) == (
+        f"{tmp_path} does not hold tests/q1.py, tests/q2.py. Upload what is missing from the assignment's folder, then "
+        "run this cell again. Files need no folder: this cell makes it."
     )
     (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "q1.py").touch()
+    (tmp_path / "tests" / "q2.py").touch()
     exec(cell, {})
     assert capsys.readouterr().out == ""
+
+
+def test_the_first_cell_puts_tests_into_their_folder(mini: Assignment, tmp_path, monkeypatch):
+    """A host that uploads files, and no folders, gets all the same what the checks look for."""
+    folder = tmp_path / "content"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in ("q1.py", "q2.py"):
+        (folder / name).touch()
+    exec(install_cell(mini), {})
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py")) == [
+        "tests/q1.py",
+        "tests/q2.py",
+    ]
 
 
 @pytest.mark.parametrize(("slug", "root"), EVERY_KIT)

@@ -46,9 +46,20 @@ packages = {packages}
 missing = [package for name, package in packages.items() if importlib.util.find_spec(name) is None]
 if missing:
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
-absent = [name for name in {files} if not pathlib.Path(name).exists()]
+
+absent = []
+for path in map(pathlib.Path, {files}):
+    if not path.exists() and pathlib.Path(path.name).exists():  # uploaded without its folder
+        path.parent.mkdir(exist_ok=True)
+        pathlib.Path(path.name).rename(path)
+    if not path.exists():
+        absent.append(path.as_posix())
 if absent:
-    print("Not here yet: put", " and ".join(absent), "from the assignment's folder beside this notebook.")"""
+    raise FileNotFoundError(
+        f"{{pathlib.Path.cwd()}} does not hold {{', '.join(absent)}}. "
+        "Upload what is missing from the assignment's folder, then run this cell again. "
+        "Files need no folder: this cell makes it."
+    )"""
 
 SUBMIT = """\
 ## Before you hand in
@@ -77,7 +88,7 @@ Work in **one** of two files, whichever you like better; they ask the same:
 - `{slug}.ipynb`, the notebook: `jupyter lab {slug}.ipynb`, or open it in VS Code with its Jupyter extension
 - `{slug}.py`, the same as a script: any editor, and `python {slug}.py` runs it
 
-On Colab and the like: upload the notebook and {beside}, then run its first two code cells.
+On Colab and the like: upload {hosted} and the files in `tests`, then run the notebook's first two code cells.
 
 ## Check
 
@@ -115,7 +126,8 @@ def install_cell(assignment: Assignment) -> str:
     """The cell that installs what is missing."""
     ranges = _ranges(assignment)
     packages = "".join(f'    "{_PACKAGES[name]}": "{name}{bounds}",\n' for name, bounds in ranges.items())
-    return _INSTALL.format(packages=f"{{\n{packages}}}", files=json.dumps(["tests", *assignment.files]))
+    files = [*(f"tests/{question.name}.py" for question in assignment.questions), *assignment.files]
+    return _INSTALL.format(packages=f"{{\n{packages}}}", files=json.dumps(files))
 
 
 def requirements(assignment: Assignment) -> str:
@@ -140,7 +152,7 @@ def readme(assignment: Assignment) -> str:
         upload=_upload(assignment),
         rows="\n".join(f"| {row.name} {row.title} | {row.points:g} |" for row in rows),
         by_hand=f" A person grades {written}." if written else "",
-        beside=" and ".join(["the folder `tests`", *(f"`{name}`" for name in assignment.files)]),
+        hosted=", ".join(f"`{name}`" for name in [f"{assignment.slug}.ipynb", *assignment.files]),
         call=assignment.limits.call_seconds,
         total=assignment.limits.total_seconds,
     )
