@@ -18,12 +18,10 @@ _PACKAGES = {
     "safetensors": "safetensors",  # where weights are handed in
 }
 _OWN = {"ipykernel": ">=6.31,<7"}
+# What kits were installed, checked and their notebooks executed with, on Linux; add a line only after doing so.
 TESTED = (
-    "otter-grader 7.0.0",
-    "torch 2.13.0",
-    "numpy 1.26.4 and 2.4.6",
-    "matplotlib 3.8.0 and 3.11.2",
-    "ipykernel 6.31.0",
+    "Python 3.11: torch 2.13.0, numpy 1.26.4 and 2.4.6, matplotlib 3.8.0 and 3.11.2",
+    "Python 3.13: torch 2.13.0, numpy 2.5.5, matplotlib 3.11.2",
 )
 _JUPYTER = "jupyterlab>=4,<5  # to open the notebook; not needed for the script, or in an editor that opens notebooks"
 
@@ -46,9 +44,20 @@ packages = {packages}
 missing = [package for name, package in packages.items() if importlib.util.find_spec(name) is None]
 if missing:
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
-absent = [name for name in {files} if not pathlib.Path(name).exists()]
+
+absent = []
+for path in map(pathlib.Path, {files}):
+    if not path.exists() and pathlib.Path(path.name).exists():  # uploaded without its folder
+        path.parent.mkdir(exist_ok=True)
+        pathlib.Path(path.name).rename(path)
+    if not path.exists():
+        absent.append(path.as_posix())
 if absent:
-    print("Not here yet: put", " and ".join(absent), "from the assignment's folder beside this notebook.")"""
+    raise FileNotFoundError(
+        f"{{pathlib.Path.cwd()}} does not hold {{', '.join(absent)}}. "
+        "Upload what is missing from the assignment's folder, then run this cell again. "
+        "Files need no folder: this cell makes it."
+    )"""
 
 SUBMIT = """\
 ## Before you hand in
@@ -77,7 +86,7 @@ Work in **one** of two files, whichever you like better; they ask the same:
 - `{slug}.ipynb`, the notebook: `jupyter lab {slug}.ipynb`, or open it in VS Code with its Jupyter extension
 - `{slug}.py`, the same as a script: any editor, and `python {slug}.py` runs it
 
-On Colab and the like: upload the notebook and {beside}, then run its first two code cells.
+On Colab and the like: upload {hosted} and the files in `tests`, then run the notebook's first two code cells.
 
 ## Check
 
@@ -115,17 +124,15 @@ def install_cell(assignment: Assignment) -> str:
     """The cell that installs what is missing."""
     ranges = _ranges(assignment)
     packages = "".join(f'    "{_PACKAGES[name]}": "{name}{bounds}",\n' for name, bounds in ranges.items())
-    return _INSTALL.format(packages=f"{{\n{packages}}}", files=json.dumps(["tests", *assignment.files]))
+    files = [*(f"tests/{question.name}.py" for question in assignment.questions), *assignment.files]
+    return _INSTALL.format(packages=f"{{\n{packages}}}", files=json.dumps(files))
 
 
 def requirements(assignment: Assignment) -> str:
     """The kit's requirements.txt."""
-    tested = f"# Run with Python 3.11 on Linux and {', '.join(TESTED)}.\n"
-    return (
-        tested
-        + "".join(f"{name}{bounds}\n" for name, bounds in _ranges(assignment).items())
-        + f"{_JUPYTER}\n"
-    )
+    tested = "".join(f"#   {line}\n" for line in TESTED)
+    packages = "".join(f"{name}{bounds}\n" for name, bounds in _ranges(assignment).items())
+    return f"# Run on Linux with otter-grader 7.0.0, ipykernel 6.31.0 and\n{tested}{packages}{_JUPYTER}\n"
 
 
 def readme(assignment: Assignment) -> str:
@@ -140,7 +147,7 @@ def readme(assignment: Assignment) -> str:
         upload=_upload(assignment),
         rows="\n".join(f"| {row.name} {row.title} | {row.points:g} |" for row in rows),
         by_hand=f" A person grades {written}." if written else "",
-        beside=" and ".join(["the folder `tests`", *(f"`{name}`" for name in assignment.files)]),
+        hosted=", ".join(f"`{name}`" for name in [f"{assignment.slug}.ipynb", *assignment.files]),
         call=assignment.limits.call_seconds,
         total=assignment.limits.total_seconds,
     )
