@@ -147,7 +147,8 @@ def test_depends(Denoiser):
     points=1,
     hidden=True,
     failure_message="In eval mode the network is deterministic, and its answer for one board must not depend "
-    "on the other boards of the batch (batch normalisation and sums over the batch do that).",
+    "on the other boards of the batch (batch normalisation and sums over the batch do that). Its dtype is that of "
+    "the parameters: make constants with dtype=x_t.dtype.",
 )
 def test_batch(Denoiser):
     model = shaken(Denoiser, seed=1)
@@ -166,6 +167,8 @@ def test_batch(Denoiser):
     check_close(
         alone, whole[2:3].detach(), tolerance=scale, what=f"{CALL} for one board of the batch, alone,"
     )
+    exact = model.double()(x_t.double(), t, temperature.double())
+    check_close(exact, whole.detach().double(), tolerance=scale, what=f"{CALL} after Denoiser().double()")
 
 
 @test_case(
