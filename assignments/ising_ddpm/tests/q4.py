@@ -124,7 +124,8 @@ def test_depends(Denoiser):
     points=1,
     hidden=True,
     failure_message="In eval mode the network is deterministic, and its answer for one board must not depend "
-    "on the other boards of the batch (batch normalisation and sums over the batch do that).",
+    "on the other boards of the batch (batch normalisation and sums over the batch do that). Its dtype is that of "
+    "the parameters: make constants with dtype=x_t.dtype.",
 )
 def test_batch(Denoiser):
     model = shaken(Denoiser, seed=1)
@@ -143,6 +144,9 @@ def test_batch(Denoiser):
     check_close(
         alone, whole[2:3].detach(), tolerance=scale, what=f"{CALL} for one board of the batch, alone,"
     )
+    what = f"{CALL} after Denoiser().double()"
+    exact = check_shape(model.double()(x_t.double(), t, temperature.double()), (5, 8, 8), what=what)
+    check_dtype(exact, torch.float64, what=what)
 
 
 @test_case(

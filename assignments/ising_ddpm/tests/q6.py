@@ -5,7 +5,7 @@ import math
 import torch
 from otter.test_files import test_case
 
-from autograder.checks import Mistake, check_close, check_raises, check_shape, check_unchanged
+from autograder.checks import Mistake, check_close, check_dtype, check_raises, check_shape, check_unchanged
 from autograder.checks.statistics import Estimate, check_estimate, check_share, variance_limit
 
 OK_FORMAT = False
@@ -46,11 +46,12 @@ def variances(t, betas):
 
 
 def step(p_sample_step, x, t, seed, betas=None, model=wavy):
-    """One step of the student's, checked for its shape."""
+    """One step of the student's, checked for its shape and dtype."""
     betas = BETAS if betas is None else betas
     temperature = torch.full((len(x),), 2.0, dtype=x.dtype)
     found = p_sample_step(model, x, t, temperature, betas, generator(seed))
-    return check_shape(found, tuple(x.shape), what=CALL)
+    check_dtype(check_shape(found, tuple(x.shape), what=CALL), x.dtype, what=CALL)
+    return found
 
 
 @test_case(
@@ -197,6 +198,7 @@ def test_end(p_sample_step):
     wanted = mean(single, 0, wavy(single, 0, None), BETAS.float())
     found = step(p_sample_step, single, 0, seed=13, betas=BETAS.float())
     check_close(found, wanted, tolerance=1e-5, what="p_sample_step(model, x_t, t=0, ...) in float32")
+    step(p_sample_step, single, 8, seed=13, betas=BETAS.float())
 
 
 @test_case(

@@ -134,6 +134,7 @@ def test_training(train, Denoiser):
     first, second = Denoiser(), Denoiser()
     start = {name: value.clone() for name, value in first.state_dict().items()}
     second.load_state_dict(start)
+    untrained = error_on(first, spins, temperature, betas)
     one, other = train(first, spins, temperature, betas, 4, 5), train(second, spins, temperature, betas, 4, 5)
     after = first.state_dict()
     if all(torch.equal(after[name], value) for name, value in start.items()):
@@ -149,6 +150,30 @@ def test_training(train, Denoiser):
         if value.is_floating_point():
             what = f"{name} after train(...) with the same model, data and seed"
             check_close(value, after[name], tolerance=1e-3, what=what)
+    mean = sum(one) / 4
+    # Five right answers with two to four seeds each: 0.91 to 1.15 times. Boards that are not of +-1: 0.63 or 1.5.
+    assert 0.7 * untrained < mean < 1.4 * untrained, (
+        f"The mean of the first 4 losses of train(...) is {mean:.3f}, but on the same boards the error of the network"
+        f" was {untrained:.3f} before: the loss of a step is that of noisy boards, made of boards of +-1."
+    )
+    third = Denoiser()
+    third.load_state_dict(start)
+    train(third, spins, temperature, betas, 4, 6)
+    assert any(not torch.equal(after[name], value) for name, value in third.state_dict().items()), (
+        "train(...) with seed 5 and with seed 6 gives the same parameters: random numbers must follow from the seed."
+    )
+
+
+@torch.no_grad()
+def error_on(model, boards, temperature, betas):
+    """The mean squared error of the guessed noise, on every board at every time."""
+    n_boards, n_steps = len(boards), len(betas)
+    t = torch.arange(n_steps).repeat(n_boards)
+    noise = torch.randn(n_boards * n_steps, 8, 8, generator=generator(7))
+    alpha_bar = torch.cumprod(1 - betas, 0)[t][:, None, None]
+    x_t = alpha_bar.sqrt() * boards.repeat_interleave(n_steps, 0) + (1 - alpha_bar).sqrt() * noise
+    guess = model(x_t, t, temperature.repeat_interleave(n_steps))
+    return float((guess - noise).square().mean())
 
 
 @test_case(
@@ -190,6 +215,14 @@ def test_bad_arguments(training_data, train, Denoiser):
         what = f"training_data({n}, {size}, [{T}])"
         check_raises(ValueError, training_data, n, size, [T], what=what)
     model, (spins, temperature) = Denoiser(), two_kinds(8)
+    least = check_tuple(
+        training_data(2, 4, [2.3]), ["spins", "temperature"], what="training_data(2, 4, [2.3])"
+    )
+    check_shape(least[0], (2, 4, 4), what="spins of training_data(2, 4, [2.3])")
+    what = "temperature of training_data(2, 4, [2.3])"
+    check_close(least[1], torch.tensor([2.3, 2.3]), tolerance=1e-6, what=what)
+    number = len(train(model, spins, temperature, BETAS, 1))
+    assert number == 1, f"train(..., n_steps=1) returned {number} losses."
     check_raises(ValueError, train, model, spins, temperature, BETAS, 0, what="train(..., n_steps=0)")
     what = "train with 8 boards and 3 temperatures"
     check_raises(ValueError, train, model, spins, torch.ones(3), BETAS, 1, what=what)

@@ -39,8 +39,18 @@ class Network:
 
     def answer(self, x_t, t, temperature):
         self.calls.append((x_t.detach().clone(), t.clone(), temperature.clone()))
+        return self._guess_at(x_t, t)
+
+    def _guess_at(self, x_t, t):
         inside = t.clamp(0, len(self._alpha_bar) - 1)  # one outside is a mistake that `times` tells of
         return self._guess(x_t, self._alpha_bar[inside].reshape(-1, 1, 1))
+
+    def ends(self):
+        """What comes out of the steps from t = 0, without noise."""
+        last = [(x_t, t) for x_t, t, _ in self.calls if int(t.flatten()[0]) == 0]
+        return torch.cat(
+            [(x - BETAS[0].sqrt() * self._guess_at(x, t)) / (1 - BETAS[0]).sqrt() for x, t in last]
+        )
 
     def times(self):
         """The times in the order of the calls."""
@@ -159,6 +169,11 @@ def test_start(sample):
         f"The variance of the first x_t is {float(start.var()):.4f}, not 1."
     )
     check_dtype(first, BETAS.dtype, what=f"{CALL} with betas in {BETAS.dtype}")
+    check_close(
+        first, first_model.ends(), what=f"{CALL}, beside what the step from t = 0 makes of the last x_t,"
+    )
+    single = sample(lambda x_t, t, temperature: 0.1 * x_t, 2, 4, 2.0, BETAS.float(), generator(3))
+    check_dtype(single, torch.float32, what=f"{CALL} with betas in float32")
     assert not first.requires_grad, f"The boards of {CALL} carry a gradient: use torch.no_grad()."
     again = sample(second_model.answer, 400, 6, 2.0, BETAS, generator(3))
     check_close(again, first, what=f"{CALL} with the generator in the same state")
@@ -234,6 +249,8 @@ def test_two_states(sample):
 )
 def test_bad_arguments(sample):
     model = lambda x_t, t, temperature: 0.1 * x_t  # noqa: E731
+    cold = sample(model, 1, 4, 0.5, BETAS, generator(7))
+    check_shape(cold, (1, 4, 4), what="sample(model, 1, 4, 0.5, betas)")
     for n, size, temperature in [(0, 4, 2.0), (2, 5, 2.0), (2, 2, 2.0), (2, 4, 0.0)]:
         what = f"sample(model, {n}, {size}, {temperature}, betas)"
         check_raises(ValueError, sample, model, n, size, temperature, BETAS, what=what)

@@ -159,6 +159,9 @@ def test_observables(observables):
     "with n at least 1 and L even and at least 4.",
 )
 def test_bad_samples(observables):
+    some = 1.2 * stripes().relu()  # in place of down spins 0
+    found = measured(observables, some, "observables(zeros and ones)")
+    check_number(found["energy"], -1.0, "observables(zeros and ones)['energy']")
     found = measured(observables, torch.zeros(2, 4, 4), "observables(zeros)")
     check_number(found["energy"], -2.0, "observables(zeros)['energy']")
     check_number(found["largest_domain"], 1.0, "observables(zeros)['largest_domain']")

@@ -85,7 +85,8 @@ def test_greedy(solve):
     name="an answer that does not end, and an empty one",
     points=1,
     hidden=True,
-    failure_message="Stop after 8 symbols if no end has come. A model that says ; at once gives an empty answer.",
+    failure_message="Stop after 8 symbols if no end has come, and as soon as it comes. A model that says ; at once "
+    "gives an empty answer.",
 )
 def test_stops(solve):
     check_answer(
@@ -97,6 +98,9 @@ def test_stops(solve):
         solve(speaker({"3+5=": "12345678;"}), "3+5="), "12345678", what="solve of an answer of 8 digits"
     )
     check_answer(solve(speaker({"3+5=": ";"}), "3+5="), "", what="solve of a model that ends at once")
+    model, lengths = speaker({"3+5=": "8;"}), []
+    solve(lambda ids: (lengths.append(len(ids[0])), model(ids))[1], "3+5=")
+    assert max(lengths) == 5, f"After the end, solve asked the model again, with {max(lengths)} symbols."
 
 
 @test_case(

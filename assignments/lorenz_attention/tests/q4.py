@@ -8,6 +8,7 @@ from otter.test_files import test_case
 
 from autograder.checks import (
     check_close,
+    check_dtype,
     check_gradients,
     check_raises,
     check_shape,
@@ -151,7 +152,8 @@ def test_gradients_and_precision(attention):
 def test_windows_are_independent(AttentionForecaster):
     model, windows = forecaster(AttentionForecaster), normal(4, 6, 2, seed=6, dtype=torch.float32)
     before = windows.clone()
-    together = model(windows)
+    together = check_shape(model(windows), (4, 2), what=f"{MODEL}(windows)")
+    check_dtype(together, windows.dtype, what=f"{MODEL}(windows)")
     check_unchanged(before, windows, what=f"windows in {MODEL}(windows)")
     # float32: products of another shape may add in another order
     for part in (slice(1, 2), slice(2, 4)):

@@ -109,10 +109,12 @@ def test_waves(training_on_waves):
         )
     assert found["untouched"], "train changed the trajectories that it was given. Make new tensors."
     before, after = found["before"], found["after"]
-    assert after < before, (
-        f"On new waves the one-step error was {before:.3g} standard deviations before train(model, "
-        "waves, steps=120) and is"
-        f" {after:.3g} after it."
+    # Five right answers with two seeds each: 0.0005 to 0.015. Without scaling, or with one scale for both coordinates,
+    # 0.7 and more.
+    assert after < 0.15, (
+        f"On new waves, 120 steps took the one-step error from {before:.3g} standard deviations to {after:.3g}, but at"
+        " most 0.15 was expected. The waves are in units of their own, 300 for one coordinate and 0.01 for the other:"
+        " scale each by its own numbers, and the changes that you learn from, too."
     )
     reported = float(found["history"]["held_out"][-1])
     # five right answers with three seeds each: 0.94 to 1.04 times the error on new waves
@@ -158,8 +160,8 @@ def test_noise(training_on_noise):
     failure_message="All random numbers of the training must follow from seed, whatever was drawn before: "
     "torch.Generator().manual_seed(seed), or torch.manual_seed(seed) at the start.",
 )
-def test_seed(trainings_with_one_seed):
-    start, first, second = trainings_with_one_seed
+def test_seed(trainings_from_one_start):
+    start, first, second, other = trainings_from_one_start
     assert any(not torch.equal(start[key], first[key]) for key in start), (
         "train(model, waves, steps=12, seed=5) left every weight of the model as it was."
     )
@@ -172,6 +174,9 @@ def test_seed(trainings_with_one_seed):
             "seed_ignored",
             f"Two trainings from the same weights, with the same data and seed=5, end {gap:.2g} apart in a weight.",
         )
+    assert any(not torch.equal(first[key], other[key]) for key in first), (
+        "Trainings with seed=5 and seed=6 end at the same weights: the seed must choose the batches."
+    )
 
 
 @test_case(

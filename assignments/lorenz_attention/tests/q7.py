@@ -138,6 +138,18 @@ def test_edges(valid_time):
         10 * 0.5 * LYAPUNOV,
         what="valid_time of a perfect forecast of 10 samples",
     )
+    check_time(
+        valid_time(truth + 0.5, truth, 0.5, threshold=0.5),
+        10 * 0.5 * LYAPUNOV,
+        what="valid_time of a forecast whose error is the threshold itself",
+    )
+    # divided by the number of samples or by one less, the variance leaves an error of 0.37 or less; by one more, 0.41
+    four = truth[:4]
+    check_time(
+        valid_time(four + 0.37, four, 0.5),
+        4 * 0.5 * LYAPUNOV,
+        what="valid_time of 4 samples, each wrong by 0.37",
+    )
     for bad, label in [(math.nan, "NaN"), (math.inf, "infinity")]:
         prediction = truth.clone()
         prediction[4:] = bad
@@ -153,9 +165,18 @@ def test_edges(valid_time):
 )
 def test_separation_values(separation):
     state = starts(4, seed=4)
-    near = state + torch.tensor([0.01, 0.0, 0.0], dtype=torch.float64)
-    expected = (solve(near, 60, 0.01) - solve(state, 60, 0.01)).norm(dim=-1)
-    check_close(separation(0.01, state, 60, 0.01), expected, what="separation(0.01, state, 60, 0.01)")
+    for delta0 in (0.01, 0.3):
+        near = state + torch.tensor([delta0, 0.0, 0.0], dtype=torch.float64)
+        expected = (solve(near, 60, 0.01) - solve(state, 60, 0.01)).norm(dim=-1)
+        what = f"separation({delta0}, state, 60, 0.01)"
+        check_close(separation(delta0, state, 60, 0.01), expected, what=what)
+    # of float32 starts near 25 with 3e-6 in the last digit
+    check_close(
+        separation(0.3, state.float(), 3, 0.01),
+        expected[:4].float(),
+        tolerance=1e-4,
+        what=f"{what} in float32",
+    )
 
 
 @test_case(

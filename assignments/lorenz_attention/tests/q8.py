@@ -3,12 +3,13 @@
 What was drawn is read off the axes.
 """
 
+import itertools
 import sys
 
 import torch
 from otter.test_files import test_case
 
-from autograder.checks import Mistake, check_raises
+from autograder.checks import Mistake, check_dtype, check_raises
 
 OK_FORMAT = False
 name = "q8"
@@ -40,16 +41,28 @@ def check_there(found, attribute, *, what, wanted):
     return found
 
 
-def heat_map(ax):
-    """The numbers of what imshow or pcolormesh drew, in one row."""
+def heat_maps(ax):
+    """What imshow or pcolormesh drew, each with its numbers in one row."""
+    found = []
     for artist in ax.get_children():
         try:
             numbers = artist.get_array()
         except AttributeError:
             continue
         if numbers is not None and torch.tensor(numbers.tolist()).numel() > 1:
-            return torch.tensor(numbers.tolist(), dtype=torch.float64).flatten()
-    return torch.zeros(0, dtype=torch.float64)
+            found.append((artist, torch.tensor(numbers.tolist(), dtype=torch.float64).flatten()))
+    return found
+
+
+def heat_map(ax):
+    """The numbers of the first one."""
+    return next((numbers for _, numbers in heat_maps(ax)), torch.zeros(0, dtype=torch.float64))
+
+
+def has_shades(artist, numbers):
+    """Whether most of the numbers lie where colours differ."""
+    low, high = (float(v) for v in artist.get_clim())
+    return low < high and float(((numbers >= low) & (numbers <= high)).double().mean()) > 0.5
 
 
 def curves(ax):
@@ -58,6 +71,22 @@ def curves(ax):
     return [
         tuple(torch.tensor([float(v) for v in part], dtype=torch.float64) for part in line) for line in lines
     ]
+
+
+def covered(one, other):
+    """How much of the smaller one of two axes the other one covers."""
+    one, other = one.bbox, other.bbox
+    width = min(float(one.x1), float(other.x1)) - max(float(one.x0), float(other.x0))
+    height = min(float(one.y1), float(other.y1)) - max(float(one.y0), float(other.y0))
+    smaller = min(float(box.width) * float(box.height) for box in (one, other))
+    return max(width, 0) * max(height, 0) / smaller
+
+
+def marks_of(ax):
+    """Where some axes have a vertical line that can be seen."""
+    lines = [line for line in ax.get_lines() if float(line.get_linewidth()) > 0]
+    ends = [[float(x) for x in line.get_xdata()] for line in lines]
+    return [xs[0] for xs in ends if len(xs) == 2 and abs(xs[0] - xs[1]) < 1e-9]
 
 
 def same(one, other):
@@ -149,7 +178,10 @@ def test_forecast_axes(plot_forecast):
 )
 def test_map_is_real(AttentionForecaster, attention_map):
     model, window = moved(AttentionForecaster), 2 * normal(5, 2, seed=4)
-    found = check_map(attention_map(model, window), 5, what=MAP)
+    weights = attention_map(model, window)
+    found = check_map(weights, 5, what=MAP)
+    check_dtype(weights, window.dtype, what=MAP)
+    assert not weights.requires_grad, f"{MAP} carries a gradient: use torch.no_grad() or .detach()."
     sums = found.sum(1)
     whole = sums.round()
     if bool((whole[0] > 1.5) & ((sums - whole[0]).abs() < 1e-4).all()):
@@ -177,14 +209,18 @@ def test_map_is_real(AttentionForecaster, attention_map):
 def test_heat_values(plot_attention):
     weights = torch.softmax(normal(3, 5, seed=6), -1)
     ax = plot_attention(weights)
-    drawn = heat_map(ax)
+    drawn, shades = heat_map(ax), all(has_shades(*each) for each in heat_maps(ax))
     left, right = (float(v) for v in ax.get_xlim())
+    plot_attention(weights.flip(1), ax)
+    number = len(heat_maps(ax))
     put_away()
     wide = abs(right - left) > 4
     if same(drawn, weights.T.flatten()) and not wide:
         raise Mistake("map_on_its_side", f"{HEAT} shows the samples of the window along y.")
     as_it_is = same(drawn, weights.flatten()) or same(drawn, weights.flip(0).flatten())
     assert as_it_is and wide, f"{HEAT} of a (3, 5) map does not show its weights with the 5 samples along x."
+    assert shades, f"{HEAT} shows large weights and small ones in one colour: look at vmin and vmax."
+    assert number == 2, "plot_attention(weights, ax) must draw into the axes that it is given."
     check_raises(ValueError, plot_attention, weights[0], what=f"{HEAT} with weights of one dimension")
 
 
@@ -201,6 +237,10 @@ def test_curves(plot_forecast):
     prediction = truth + 0.3 * normal(15, 3, seed=8).double()
     figure = check_there(plot_forecast(prediction, truth, 0.1), "get_axes", what=FORECAST, wanted="a figure")
     space, *flat = figure.get_axes()
+    for one, other in itertools.combinations([space, *flat], 2):
+        assert covered(one, other) < 0.5, (
+            f"In {FORECAST}, some axes lie over others: each needs a place of its own."
+        )
     times = torch.arange(15) * 0.1 * LYAPUNOV
     for c, ax in enumerate(flat):
         found = [line for line in curves(ax) if line[0].numel() == 15]
@@ -235,7 +275,7 @@ def test_mark(plot_forecast):
     prediction[5:] += 1.0  # so valid for 5 samples: 0.4528 Lyapunov times, 0.5 units of time
     figure = check_there(plot_forecast(prediction, truth, 0.1), "get_axes", what=FORECAST, wanted="a figure")
     (ax,) = figure.get_axes()
-    marks = [float(x[0]) for x, _ in curves(ax) if x.numel() == 2 and abs(float(x[0] - x[1])) < 1e-9]
+    marks = marks_of(ax)
     put_away()
     if marks and all(abs(mark - 0.5) < 1e-6 for mark in marks):
         raise Mistake(
@@ -245,6 +285,15 @@ def test_mark(plot_forecast):
         f"{FORECAST} should have a vertical line at the valid time, 0.4528 Lyapunov times, but its "
         "vertical lines are at"
         f" {marks}."
+    )
+    prediction[3] += 0.5  # an error above 0.4, were it not for the spread of the forecast
+    prediction[5:] += 30
+    (ax,) = plot_forecast(prediction, truth, 0.1).get_axes()
+    marks = marks_of(ax)
+    put_away()
+    assert any(abs(mark - 3 * 0.1 * LYAPUNOV) < 1e-6 for mark in marks), (
+        f"{FORECAST} should have a vertical line at 0.2717 Lyapunov times, but its vertical lines are at {marks}:"
+        " errors are in units of the standard deviation of the truth."
     )
     check_raises(
         ValueError, plot_forecast, prediction[:5], truth, 0.1, what=f"{FORECAST} of 5 samples for 12"

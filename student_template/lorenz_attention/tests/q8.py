@@ -2,7 +2,6 @@
 
 What was drawn is read off the axes.
 """
-
 import sys
 
 import torch
@@ -37,16 +36,22 @@ def check_there(found, attribute, *, what, wanted):
     return found
 
 
-def heat_map(ax):
-    """The numbers of what imshow or pcolormesh drew, in one row."""
+def heat_maps(ax):
+    """What imshow or pcolormesh drew, each with its numbers in one row."""
+    found = []
     for artist in ax.get_children():
         try:
             numbers = artist.get_array()
         except AttributeError:
             continue
         if numbers is not None and torch.tensor(numbers.tolist()).numel() > 1:
-            return torch.tensor(numbers.tolist(), dtype=torch.float64).flatten()
-    return torch.zeros(0, dtype=torch.float64)
+            found.append((artist, torch.tensor(numbers.tolist(), dtype=torch.float64).flatten()))
+    return found
+
+
+def heat_map(ax):
+    """The numbers of the first one."""
+    return next((numbers for _, numbers in heat_maps(ax)), torch.zeros(0, dtype=torch.float64))
 
 
 def check_map(found, length, *, what):
