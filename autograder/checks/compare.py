@@ -104,19 +104,24 @@ def check_tuple(found: object, names: Sequence[str], *, what: str) -> Sequence[o
     return found
 
 
+def _message(error: Exception) -> str:
+    """What was said; an error from the student's process has its kind in its text as well."""
+    return str(getattr(error, "text", error))
+
+
 def check_raises(error: type[Exception], function: Callable[..., object], *args: object, what: str) -> None:
     """Pass if `function(*args)` raises `error` with a message."""
     try:
         found = function(*args)
     except error as caught:
-        if not str(caught).strip():
+        if not _message(caught).strip():
             raise AssertionError(
                 f"{what} raised {error.__name__} without a message: say what was wrong."
             ) from None
         return
     except Exception as caught:
         raise AssertionError(
-            f"{what} must raise {error.__name__}, but it raised {type(caught).__name__}: {caught}."
+            f"{what} must raise {error.__name__}, but it raised {type(caught).__name__}: {_message(caught)}."
             " Check the arguments before you compute with them."
         ) from None
     returned = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else repr(found)

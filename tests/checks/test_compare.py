@@ -21,6 +21,7 @@ from autograder.checks import (
     check_tuple,
     check_unchanged,
 )
+from autograder.sandbox.errors import student_error
 
 ONES = torch.ones(2, 3, dtype=torch.float64)
 
@@ -190,6 +191,17 @@ def fail_with(error):
             "f(0) must raise ValueError, but it raised RuntimeError: sizes differ."
             " Check the arguments before you compute with them.",
             id="another error",
+        ),
+        pytest.param(
+            fail_with(student_error("RuntimeError", "sizes differ", "", [])),
+            "f(0) must raise ValueError, but it raised RuntimeError: sizes differ."
+            " Check the arguments before you compute with them.",
+            id="another error, from a submission",
+        ),
+        pytest.param(
+            fail_with(student_error("ValueError", "", "", [])),
+            "f(0) raised ValueError without a message: say what was wrong.",
+            id="no message, from a submission",
         ),
         pytest.param(
             fail_with(ValueError()),
