@@ -290,8 +290,8 @@ draw(attention_heat_map, needs="q1")
 
 # %% [markdown]
 # Three things to see. Similar words attend to each other (the cat to the dog), without anyone having told them
-# to. A forbidden key does not leave a gap: the other weights of its row **grow**, so that the row still sums to
-# 1. And only the row that sees nothing sums to 0.
+# to. A forbidden key does not leave a gap: the other weights of its row **grow**, so that the row still
+# sums to 1. And only the row that sees nothing sums to 0.
 
 # %% [markdown]
 # ## q2 · Scaled dot-product attention
