@@ -92,9 +92,7 @@ def refusal(read_snli, lines, what):
     except ValueError as error:
         return str(error)
     except Exception as error:
-        raise AssertionError(
-            f"{what} must raise ValueError, but it raised {error}."
-        ) from None
+        raise AssertionError(f"{what} must raise ValueError, but it raised {error}.") from None
     text = f"{what} must raise ValueError, but it raised nothing and returned {str(found)[:100]}."
     if isinstance(found, list) and len(found) == 1:
         raise Mistake("bad_lines_skipped", text)
