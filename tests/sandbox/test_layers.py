@@ -344,6 +344,7 @@ _OF_THE_CHILD = (
     ".linux",
     ".operators",
     ".remote",
+    ".removal",
 )
 _OF_THE_CHILD += (".seccomp", ".serve", ".session", ".watch", ".wire", ".zygote")
 

@@ -60,7 +60,7 @@ def cores():
     def work():
         while True:
             torch.rand(200, 200) @ torch.rand(200, 200)
-    for _ in range(8):
+    for _ in range(3):
         threading.Thread(target=work, daemon=True).start()
     time.sleep(60)
 
@@ -115,9 +115,9 @@ def test_too_much_in_sum(deed: str, small):
 
 
 def test_more_than_one_core(small, monkeypatch):
-    """Threads that take the cores of others are ended; the clock is turned back, for here may be one core only."""
-    monkeypatch.setattr(watch, "CORES_SLACK", -0.5)
+    """Threads that take the cores of others are ended; each tick counts as a second, for here may be one core only."""
     small.session.start()
+    monkeypatch.setattr(watch, "_TICKS", 1)
     with pytest.raises(Overused, match="more than one processor busy"):
         small.get("cores")()
 
