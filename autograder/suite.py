@@ -190,7 +190,7 @@ def load(assignment: Assignment, fixtures: Collection[str] = ()) -> dict[str, Ju
 
 def _check_public(file: JudgedTestFile, path: str, judges_own: set[str]) -> None:
     for case in file.test_cases:
-        if not case.hidden and (names := judges_own & set(_parameters(case.body.test_func))):
+        if not case.hidden and (names := judges_own & set(parameters(case.body.test_func))):
             raise AssignmentError(
                 f"{path}: the public test {case.name!r} asks for {sorted(names)[0]!r}, which students do not have."
             )
@@ -233,13 +233,13 @@ def call(case: Any, namespace: Names) -> None:
     """Runs one test with the names that it asks for; a default dtype that it sets is gone afterwards."""
     test, default = case.body.test_func, torch.get_default_dtype()
     try:
-        test(**{name: namespace.get(name) for name in _parameters(test)})
+        test(**{name: namespace.get(name) for name in parameters(test)})
     finally:
         torch.set_default_dtype(default)
 
 
 @functools.cache
-def _parameters(function: Callable[..., None]) -> list[str]:
+def parameters(function: Callable[..., None]) -> list[str]:
     """The student's names that a test asks for (Otter's `call_func` looks them up each time: 4 ms a submission)."""
     return list(inspect.signature(function).parameters)
 

@@ -860,11 +860,14 @@ def compare_with_gpt2(
         ValueError: there is nothing to predict: no text has two tokens or more.
     """
     # BEGIN SOLUTION
-    if model is None or tokenizer is None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+    if model is None:
+        from transformers import AutoModelForCausalLM
 
-        model = model or AutoModelForCausalLM.from_pretrained("gpt2").eval()
-        tokenizer = tokenizer or AutoTokenizer.from_pretrained("gpt2")
+        model = AutoModelForCausalLM.from_pretrained("gpt2").eval()
+    if tokenizer is None:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained("gpt2")
     total, predictions = 0.0, 0
     for text in texts:
         ids = tokenizer(text)["input_ids"]

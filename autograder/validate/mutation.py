@@ -2,13 +2,15 @@
 
 A mutant is graded by the questions that judge the changed name, and stopped at its first lost case. One that survives
 them goes on to the questions that rest on them: it is then killed, but not where a student would be told what to mend.
-What cannot be killed, since it is right, is excused in `equivalent.toml`, each with its reason.
+What cannot be killed, since it is right, is excused in `equivalent.toml`, each with its reason. Whether that is so still, the
+quick cases tell: whoever survives runs through all cases, and that took half of the time.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -18,6 +20,7 @@ from autograder.sandbox.errors import TimedOut
 from autograder.sandbox.host import Sandbox
 from autograder.submission import Submission
 from autograder.submission.cells import read_cells
+from autograder.suite import parameters
 from autograder.validate import excuses
 from autograder.validate.bench import Bench
 from autograder.validate.digests import graded_digest
@@ -29,6 +32,7 @@ SAMPLE = 20  # of a quick run: each twentieth mutant
 # What a call of a mutant may take, in the reference's longest case and at least: the same work on a core that has
 # five others to serve must pass, and a loop without an end should not cost more than forty mutants.
 PATIENCE, LEAST_SECONDS = 10.0, 2.0
+QUICK_SECONDS = 0.2  # of a case on the reference: all but those in which something is trained or measured
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Mutation(Examination):
         source = _source(assignment)
         excused = {excuse.key for excuse in excuses.read(assignment)}
         return [
-            asdict(self._sieve.fate(mutant, source, final=excuses.key(mutant) in excused))
+            asdict(self._sieve.fate(mutant, source, excused=excuses.key(mutant) in excused))
             for mutant in _part(make(source), piece)
         ]
 
@@ -134,7 +138,7 @@ class _Sieve(Judge):
         self.asked = assignment
         self._right_answer = self._reference_submission()
         self._case = ""
-        self._slowest: dict[str, float] = {}
+        self._seconds: dict[str, dict[str, float]] = {}
 
     def begin_case(self, question: str, case: str, seed: int) -> None:
         """Called by the suite."""
@@ -145,21 +149,47 @@ class _Sieve(Judge):
         """Called by the suite for a case that failed; that the reference passes is known from `_measured`."""
         raise _Killed
 
-    def fate(self, mutant: Mutant, source: str, final: bool) -> Fate:
+    def _explain(self, *_: Any) -> None:
+        """A question whose slow cases are left out lacks points, and nothing is to be explained."""
+
+    def fate(self, mutant: Mutant, source: str, excused: bool) -> Fate:
         """Grades a mutant.
 
         Args:
             mutant: which.
             source: the reference's.
-            final: whether its own questions decide.
+            excused: whether it is known to survive.
         """
         changed = self._handed_in(mutant.apply(source))
         own = _own(self.asked, mutant, source)
+        if excused:
+            with self._quick_cases(own):
+                return self._killed(changed, own) or Fate()
         if killed := self._killed(changed, own):
             return killed
-        resting = [] if final else _resting(self.asked, own)
+        resting = _resting(self.asked, own)
         found = self._killed(changed, resting) if resting else None
         return replace(found, elsewhere=True) if found else Fate()
+
+    @contextmanager
+    def _quick_cases(self, questions: Sequence[str]) -> Iterator[None]:
+        """The suite without the cases that take long, or ask for a fixture, which may."""
+        files = [self._suite[question] for question in questions]
+        whole = [file.test_cases for file in files]
+        try:
+            for file in files:
+                slow = self._slow_cases(file.name)
+                file.test_cases = [case for case in file.test_cases if case.name not in slow]
+            yield
+        finally:
+            for file, cases in zip(files, whole, strict=True):
+                file.test_cases = cases
+
+    def _slow_cases(self, question: str) -> set[str]:
+        self._measured(question)
+        cases = self._suite[question].test_cases
+        asking = {c.name for c in cases if self._recipes.keys() & set(parameters(c.body.test_func))}
+        return asking | {name for name, seconds in self._seconds[question].items() if seconds > QUICK_SECONDS}
 
     def _handed_in(self, text: str) -> Submission:
         main = self._right_answer.main
@@ -176,20 +206,20 @@ class _Sieve(Judge):
             return Fate(self._case, late=isinstance(error.__context__, TimedOut))
         if result.status != "graded":
             raise RuntimeError(f"could not be graded: {result.questions}")
-        lost = [question.name for question in result.questions if question.score < question.possible]
-        return Fate(f"{lost[0]}: what it calls") if lost else None  # a forbidden operator
+        refused = [question.name for question in result.questions if question.policy]
+        return Fate(f"{refused[0]}: what it calls") if refused else None  # a forbidden operator
 
     def _measured(self, question: str) -> float:
         """The seconds of the reference's slowest case."""
-        if question not in self._slowest:
+        if question not in self._seconds:
             self.assignment = self.asked
             right = self._handed_in(_source(self.asked))
             try:
                 result = self.grade(right, questions=[question], beside=False)
             except _Killed:
                 raise RuntimeError(f"the reference itself fails {self._case}") from None
-            self._slowest[question] = max(case.seconds for case in result.questions[0].cases)
-        return self._slowest[question]
+            self._seconds[question] = {case.name: case.seconds for case in result.questions[0].cases}
+        return max(self._seconds[question].values())
 
 
 def _own(assignment: Assignment, mutant: Mutant, source: str) -> list[str]:
