@@ -8,6 +8,7 @@ or cannot be read as Python, is no cheat for that; it is only not taken at its w
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 
@@ -47,13 +48,23 @@ _OWN = frozenset(("self", "cls", "super"))
 
 def reaches_behind(submission: Submission, assignment: Assignment) -> bool:
     """Whether some of the code that is not the kit's has such a door."""
-    stub = assignment.template / f"{assignment.slug}.py"
-    given = set(map(ast.dump, _statements(stub.read_text(encoding="utf-8")))) if stub.exists() else set()
     try:
-        own = [s for cell in submission.cells for s in _statements(cell.source) if ast.dump(s) not in given]
-        return any(_is_door(node) for statement in own for node in ast.walk(statement))
+        statements = (s for cell in submission.cells for s in _statements(cell.source))
+        suspects = [statement for statement in statements if any(map(_is_door, ast.walk(statement)))]
+        return any(ast.dump(statement) not in _given(assignment) for statement in suspects)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return True
+
+
+@functools.cache
+def _given(assignment: Assignment) -> frozenset[str]:
+    """The kit's own statements."""
+    stub = assignment.template / f"{assignment.slug}.py"
+    return (
+        frozenset(map(ast.dump, _statements(stub.read_text(encoding="utf-8"))))
+        if stub.exists()
+        else frozenset()
+    )
 
 
 def _statements(source: str) -> list[ast.stmt]:
