@@ -14,8 +14,8 @@ from pathlib import Path
 
 from autograder.sandbox.errors import Overused
 
-# A look takes 0.04 ms. In this time a child writes 0.4 GB, makes 3500 files or starts 1100 threads. Measured, as are the
-# figures below, by benchmarks/bounds.py on an idle machine.
+# A look takes 0.04 ms. In this time a child writes 0.4 GB, makes 3500 files or starts 1100 threads. Measured
+# by benchmarks/bounds.py on an idle machine, as are the figures below.
 EVERY_SECONDS = 0.1
 SHORT_SECONDS = 0.01  # what a call does in less is looked at with the next one: it wrote 60 MB at most
 MAX_FILES = 10_000  # a submission brings 1000 at most, and matplotlib's cache is one file
