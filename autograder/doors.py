@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import functools
 import sys
-from collections.abc import Iterator
 
 from autograder.assignment import Assignment
 from autograder.submission import Submission
@@ -22,18 +21,7 @@ _PLAIN = frozenset(
     "__future__".split()
 )
 _PLAIN_TORCH = frozenset("distributions fft functional init linalg nn optim special utils".split())
-_SAME_NAME = _PLAIN | {
-    "chunk",
-    "code",
-    "profile",
-    "queue",
-    "select",
-    "signal",
-    "string",
-    "token",
-    "trace",
-    "types",
-}
+_SAME_NAME = _PLAIN.union("chunk code profile queue select signal string token trace types".split())
 # Names under which a module has one of Python's that do; parts of torch's and numpy's that change operators, run text
 # or look up what a text names.
 _DOORS = (sys.stdlib_module_names - _SAME_NAME) | frozenset(
@@ -60,11 +48,8 @@ def reaches_behind(submission: Submission, assignment: Assignment) -> bool:
 def _given(assignment: Assignment) -> frozenset[str]:
     """The kit's own statements."""
     stub = assignment.template / f"{assignment.slug}.py"
-    return (
-        frozenset(map(ast.dump, _statements(stub.read_text(encoding="utf-8"))))
-        if stub.exists()
-        else frozenset()
-    )
+    statements = _statements(stub.read_text(encoding="utf-8")) if stub.exists() else []
+    return frozenset(map(ast.dump, statements))
 
 
 def _statements(source: str) -> list[ast.stmt]:
@@ -75,7 +60,7 @@ def _is_door(node: ast.AST) -> bool:
     if isinstance(node, ast.Import):
         return not all(_is_plain(alias.name) for alias in node.names)
     if isinstance(node, ast.ImportFrom):
-        return not _is_plain(node.module or "") or any(map(_is_hidden, _imported(node)))
+        return not _is_plain(node.module or "") or any(_is_hidden(alias.name) for alias in node.names)
     if isinstance(node, ast.Attribute):
         return _is_hidden(node.attr) and not _is_its_own(node)
     return isinstance(node, ast.Name) and node.id in _CALLS
@@ -85,10 +70,6 @@ def _is_plain(module: str) -> bool:
     first, *rest = module.split(".")
     listed = first in _PLAIN or (first == "torch" and (not rest or rest[0] in _PLAIN_TORCH))
     return listed and not any(map(_is_hidden, rest))
-
-
-def _imported(node: ast.ImportFrom) -> Iterator[str]:
-    return (alias.name for alias in node.names)
 
 
 def _is_hidden(name: str) -> bool:

@@ -55,9 +55,8 @@ def _parts(source: str, line: int) -> Iterator[tuple[str, int]]:
     lines, begun = source.split("\n"), 0
     for statement, following in zip_longest(statements, statements[1:]):
         end = statement.end_lineno or 0
-        if (
-            following is None or _first_line(following) > end
-        ):  # else that begins on the line on which this one ends
+        shares_its_line = following is not None and _first_line(following) <= end
+        if not shares_its_line:
             yield "\n".join(lines[begun:end]), line + begun
             begun = end
 
